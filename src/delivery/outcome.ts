@@ -1,0 +1,31 @@
+/**
+ * What a collector said to one request, and what one sealed request is. Retryable or permanent is a type,
+ * never a guess from a message.
+ */
+
+/** One OTLP request, ready to send: reading it is not owning it, it stays queued until acknowledged. */
+export interface SealedRequest {
+  /** Protobuf of `ExportLogsServiceRequest`; other encodings are made from it when sent. */
+  readonly body: Buffer;
+  readonly recordCount: number;
+  /** `performance.now()` when sealed. */
+  readonly sealedAtMs: number;
+}
+
+/** The outcome of one attempt to send. */
+export type SendOutcome =
+  /** Acknowledged; `rejectedRecords` of it are not stored (OTLP partial success) and must not be retried. */
+  | { readonly kind: "accepted"; readonly rejectedRecords: number; readonly message: string }
+  /** Worth another try, not before `delayMs` where the collector said so. */
+  | { readonly kind: "retryable"; readonly reason: string; readonly delayMs?: number }
+  /** Will never be accepted. */
+  | { readonly kind: "permanent"; readonly reason: string }
+  /** Larger than the collector takes: worth another try in smaller parts. */
+  | { readonly kind: "too-large"; readonly reason: string };
+
+/** Sends one request once. Never throws: every failure is an outcome. */
+export interface Sender {
+  send(request: SealedRequest, signal: AbortSignal): Promise<SendOutcome>;
+  /** Ends connections. No `send` may follow. */
+  close(): Promise<void>;
+}
