@@ -1,0 +1,97 @@
+/**
+ * The live probe as a source: starts it, tells it what to capture, and watches it end.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { RuntimeEvidenceError } from "../evidence/error.ts";
+import type { ProbeConfig } from "./probe-config.ts";
+import type { Diagnostic, FrameSource } from "./source.ts";
+
+/** The probe's own exit code for "no hook could be attached". */
+const EXIT_NOTHING_ATTACHED = 3;
+/** A diagnostic line longer than this is cut: the probe's stderr is trusted, but bounded all the same. */
+const DIAGNOSTIC_CHARS_MAX = 4096;
+
+/** A running probe. */
+export interface ProbeSource extends FrameSource {
+  readonly pid: number;
+}
+
+/**
+ * Starts the probe at `path`. It runs in a session of its own, so that Ctrl-C in the terminal ends the
+ * capture through `stop`, with the ring drained, and not in the middle of it.
+ * @throws RuntimeEvidenceError `probe-failed` when it can't be started.
+ */
+export async function startProbe(
+  path: string,
+  config: ProbeConfig,
+  onDiagnostic: (diagnostic: Diagnostic) => void,
+): Promise<ProbeSource> {
+  const child = spawn(path, [], { stdio: ["pipe", "pipe", "pipe"], detached: true });
+  const settled = Promise.withResolvers<void>();
+  settled.promise.catch(() => {}); // whoever reads `ended` gets the error; nobody must not crash the process
+  let lastError: string | undefined;
+  watchDiagnostics(child.stderr as Readable, (diagnostic) => {
+    if (diagnostic.level === "error") lastError = diagnostic.message;
+    onDiagnostic(diagnostic);
+  });
+  child.once("close", (code, signal) => settle(settled, code, signal, lastError));
+  await spawned(child, path);
+  const stdin = child.stdin as Writable;
+  stdin.on("error", () => {}); // EPIPE: the probe has ended, which `close` tells with its reason
+  stdin.write(`${JSON.stringify(config)}\n`);
+  return {
+    name: "probe",
+    pid: child.pid as number,
+    chunks: child.stdout as Readable,
+    stop: () => stdin.end(),
+    ended: settled.promise,
+  };
+}
+
+async function spawned(child: ChildProcess, path: string): Promise<void> {
+  try {
+    await once(child, "spawn");
+  } catch (error) {
+    throw new RuntimeEvidenceError("probe-failed", `cannot start ${path}: ${(error as Error).message}`, {
+      cause: error,
+      context: { path },
+    });
+  }
+}
+
+function settle(
+  settled: PromiseWithResolvers<void>,
+  code: number | null,
+  signal: NodeJS.Signals | null,
+  lastError: string | undefined,
+): void {
+  if (code === 0) return settled.resolve();
+  const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+  const why = lastError === undefined ? "" : `: ${lastError}`;
+  settled.reject(
+    code === EXIT_NOTHING_ATTACHED
+      ? new RuntimeEvidenceError("not-permitted", `no hook could be attached${why}; see "runtime-evidence doctor"`)
+      : new RuntimeEvidenceError("probe-failed", `the probe ended ${how}${why}`),
+  );
+}
+
+function watchDiagnostics(stderr: Readable, onDiagnostic: (diagnostic: Diagnostic) => void): void {
+  const lines = createInterface({ input: stderr, crlfDelay: Number.POSITIVE_INFINITY });
+  lines.on("line", (line) => onDiagnostic(parseDiagnostic(line.slice(0, DIAGNOSTIC_CHARS_MAX))));
+}
+
+/** Whatever is no JSON (a panic of the runtime, a message of the dynamic linker) is an error as it stands. */
+function parseDiagnostic(line: string): Diagnostic {
+  try {
+    const parsed = JSON.parse(line) as Partial<Diagnostic>;
+    if (typeof parsed.message === "string") {
+      return { level: parsed.level ?? "info", code: parsed.code ?? "probe", message: parsed.message };
+    }
+  } catch {
+    // not JSON: below
+  }
+  return { level: "error", code: "probe", message: line };
+}
