@@ -12,16 +12,24 @@ export interface SealedRequest {
   readonly sealedAtMs: number;
 }
 
-/** The outcome of one attempt to send. */
+/**
+ * The outcome of one attempt to send. `reason` is one of a small set of texts (`grpc UNAVAILABLE`, `http 413`,
+ * `connect ECONNREFUSED`), fit to be a counter's key; `message` is what the other side said, cleaned and cut.
+ */
 export type SendOutcome =
   /** Acknowledged; `rejectedRecords` of it are not stored (OTLP partial success) and must not be retried. */
   | { readonly kind: "accepted"; readonly rejectedRecords: number; readonly message: string }
   /** Worth another try, not before `delayMs` where the collector said so. */
-  | { readonly kind: "retryable"; readonly reason: string; readonly delayMs?: number }
+  | {
+      readonly kind: "retryable";
+      readonly reason: string;
+      readonly message?: string;
+      readonly delayMs?: number;
+    }
   /** Will never be accepted. */
-  | { readonly kind: "permanent"; readonly reason: string }
+  | { readonly kind: "permanent"; readonly reason: string; readonly message?: string }
   /** Larger than the collector takes: worth another try in smaller parts. */
-  | { readonly kind: "too-large"; readonly reason: string };
+  | { readonly kind: "too-large"; readonly reason: string; readonly message?: string };
 
 /** Sends one request once. Never throws: every failure is an outcome. */
 export interface Sender {

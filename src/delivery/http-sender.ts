@@ -1,0 +1,169 @@
+/**
+ * OTLP/HTTP: one POST per request over kept-alive connections, protobuf or JSON (OTLP specification,
+ * "OTLP/HTTP"). Redirects are not followed: they could send evidence and credentials elsewhere.
+ */
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingMessage,
+} from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { requestToJson } from "../otlp/request-json.ts";
+import { classifyHttpStatus } from "./http-status.ts";
+import type { OtlpOptions } from "./otlp-options.ts";
+import type { Sender, SendOutcome } from "./outcome.ts";
+import { readPartialSuccess, readStatusMessage } from "./partial-success.ts";
+import { headerSecrets, remoteText } from "./remote-text.ts";
+import { parseRetryAfterMs } from "./retry-after.ts";
+import { loadTls } from "./tls-files.ts";
+import { USER_AGENT } from "./user-agent.ts";
+
+/** Largest response that is read, as the OTLP specification recommends; the rest is not waited for. */
+const RESPONSE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** An idle connection is closed after this; shorter than what most servers and proxies keep. */
+const IDLE_CONNECTION_MS = 15_000;
+
+const gzipAsync = promisify(gzip);
+
+/**
+ * Makes the sender; TLS files are read here. Throws RuntimeEvidenceError `usage`, `not-found`, `not-permitted`
+ * or `io` for them.
+ */
+export function createHttpSender(options: OtlpOptions): Sender {
+  return new HttpSender(options);
+}
+
+interface Response {
+  readonly status: number;
+  readonly contentType: string;
+  readonly retryAfter: string | undefined;
+  readonly body: Buffer;
+}
+
+class HttpSender implements Sender {
+  readonly #options: OtlpOptions;
+  readonly #agent: HttpAgent;
+  readonly #url: URL;
+  readonly #headers: Record<string, string>;
+  readonly #secrets: readonly string[];
+
+  constructor(options: OtlpOptions) {
+    this.#options = options;
+    this.#url = new URL(options.target);
+    this.#secrets = headerSecrets(options.headers);
+    const pool = { keepAlive: true, timeout: IDLE_CONNECTION_MS };
+    this.#agent = options.secure
+      ? new HttpsAgent({ ...pool, secureContext: loadTls(options.tlsFiles) })
+      : new HttpAgent(pool);
+    this.#headers = {
+      "user-agent": USER_AGENT,
+      ...Object.fromEntries(options.headers),
+      "content-type": options.protocol === "http/json" ? "application/json" : "application/x-protobuf",
+      ...(options.compression === "gzip" && { "content-encoding": "gzip" }),
+    };
+  }
+
+  async send(request: { readonly body: Buffer }, signal: AbortSignal): Promise<SendOutcome> {
+    try {
+      const body = await this.#encode(request.body);
+      return this.#outcome(await this.#post(body, signal));
+    } catch (thrown) {
+      return signal.aborted ? { kind: "retryable", reason: "aborted" } : this.#failed(thrown);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#agent.destroy();
+  }
+
+  async #encode(body: Buffer): Promise<Buffer> {
+    const encoded = this.#options.protocol === "http/json" ? Buffer.from(requestToJson(body)) : body;
+    return this.#options.compression === "gzip" ? gzipAsync(encoded) : encoded;
+  }
+
+  #post(body: Buffer, signal: AbortSignal): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const send = this.#options.secure ? httpsRequest : httpRequest;
+      const request = send(this.#url, {
+        method: "POST",
+        agent: this.#agent,
+        headers: { ...this.#headers, "content-length": body.byteLength },
+      });
+      const { timeoutMs } = this.#options;
+      // Rejected before the request is destroyed: what destroying does to the response says nothing useful.
+      const end = (reason: Error) => {
+        reject(reason);
+        request.destroy();
+      };
+      const timer = timeoutMs === 0 ? undefined : setTimeout(() => end(new Timeout(timeoutMs)), timeoutMs);
+      const abort = () => end(new Error("aborted"));
+      signal.addEventListener("abort", abort, { once: true });
+      const settled = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
+      };
+      readResponse(request).then(resolve, reject).finally(settled);
+      request.end(body);
+    });
+  }
+
+  #outcome(response: Response): SendOutcome {
+    if (response.status >= 200 && response.status < 300) {
+      const encoding = response.contentType.startsWith("application/json") ? "json" : "protobuf";
+      const partial = readPartialSuccess(response.body, encoding);
+      return { kind: "accepted", ...partial, message: remoteText(partial.message, this.#secrets) };
+    }
+    const message = remoteText(readStatusMessage(response.body, response.contentType), this.#secrets);
+    const retryAfterMs = parseRetryAfterMs(response.retryAfter, Date.now());
+    return classifyHttpStatus(response.status, message, retryAfterMs);
+  }
+
+  /** No response: the connection failed or ended before there was one. Always worth another try. */
+  #failed(thrown: unknown): SendOutcome {
+    if (thrown instanceof Timeout) return { kind: "retryable", reason: "timeout", message: thrown.message };
+    const error = thrown as NodeJS.ErrnoException & { errors?: readonly NodeJS.ErrnoException[] };
+    // A name with several addresses fails with an AggregateError without message.
+    const cause = error.errors?.[0] ?? error;
+    const message = remoteText(cause.message ?? "", this.#secrets);
+    return { kind: "retryable", reason: `connection ${cause.code ?? "failed"}`, message };
+  }
+}
+
+class Timeout extends Error {
+  constructor(timeoutMs: number) {
+    super(`no response within ${timeoutMs} ms`);
+  }
+}
+
+function readResponse(request: ClientRequest): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    // Stays for the life of the socket: an error after the response must not become an uncaught one.
+    request.on("error", reject);
+    request.on("response", (response: IncomingMessage) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      const finish = () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          contentType: (response.headers["content-type"] ?? "").toLowerCase(),
+          retryAfter: response.headers["retry-after"],
+          body: Buffer.concat(chunks),
+        });
+      response.on("data", (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes <= RESPONSE_BYTES_MAX) chunks.push(chunk);
+        else {
+          finish();
+          response.destroy();
+        }
+      });
+      response.on("end", finish);
+      response.on("error", reject);
+    });
+  });
+}

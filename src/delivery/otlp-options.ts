@@ -1,0 +1,40 @@
+/** Where and how to send: one resolved set of options, made by `otlp-environment.ts`. */
+
+export type OtlpProtocol = "grpc" | "http/protobuf" | "http/json";
+export type OtlpCompression = "none" | "gzip";
+
+/** Paths of PEM files; read once when the sender is created. */
+export interface TlsFiles {
+  /** CA certificates to trust instead of those that come with Node. */
+  readonly certificateFile?: string;
+  readonly clientKeyFile?: string;
+  readonly clientCertificateFile?: string;
+}
+
+export interface OtlpOptions {
+  readonly protocol: OtlpProtocol;
+  /** HTTP: the full URL that is posted to. gRPC: a grpc-js target such as `dns:collector:4317`. */
+  readonly target: string;
+  /** Whether the connection is TLS. */
+  readonly secure: boolean;
+  /** Sent with each request. Values may be secrets. Names are in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** Time for one attempt, from connecting to the end of the response; 0: no limit. */
+  readonly timeoutMs: number;
+  readonly compression: OtlpCompression;
+  readonly tlsFiles: TlsFiles;
+  /** Longest time a record waits for its batch to fill (`OTEL_BLRP_SCHEDULE_DELAY`). */
+  readonly batchAgeMaxMs: number;
+}
+
+/** One line for people, without secrets: header values are left out, and so is the URL's query. */
+export function describeOtlpOptions(options: OtlpOptions): string {
+  const parts = [options.protocol, `to ${options.target.replace(/[?#].*$/s, "")}`];
+  parts.push(options.secure ? (options.tlsFiles.clientKeyFile === undefined ? "TLS" : "mTLS") : "no TLS");
+  if (options.compression !== "none") parts.push(options.compression);
+  if (options.headers.size > 0) {
+    parts.push(`headers ${[...options.headers.keys()].map((name) => `${name}=[redacted]`).join(",")}`);
+  }
+  parts.push(options.timeoutMs === 0 ? "no timeout" : `timeout ${options.timeoutMs} ms`);
+  return parts.join(", ");
+}
