@@ -1,0 +1,123 @@
+/**
+ * OTLP in JSON that is no JSON lines: one document, pretty printed or not, several in a row, or an array of
+ * them. Whitespace, commas and the array's brackets between documents are passed over.
+ */
+
+import { JsonNesting } from "./json-nesting.ts";
+import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
+
+const NEWLINE = 0x0a;
+const COMMA = 0x2c;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+
+/** Splits JSON documents by their nesting; bytes between documents that are no JSON are rejected once. */
+export class JsonDocumentSplitter implements MessageSplitter {
+  readonly #messageBytesMax: number;
+  readonly #nesting = new JsonNesting();
+  /** Kept bytes of the open document; empty once it is over the limit. */
+  #parts: Buffer[] = [];
+  #documentBytes = 0;
+  #documentOffset = 0;
+  #documentLine = 1;
+  /** Offset of the current chunk. */
+  #position = 0;
+  #line = 1;
+  #arrayDepth = 0;
+  #inJunk = false;
+
+  constructor(messageBytesMax: number) {
+    this.#messageBytesMax = messageBytesMax;
+  }
+
+  push(chunk: Buffer): StoredItem[] {
+    const items: StoredItem[] = [];
+    let index = 0;
+    while (index < chunk.length) {
+      if (!this.#nesting.open) index = this.#passOver(chunk, index, items);
+      if (index < chunk.length) index = this.#readDocument(chunk, index, items);
+    }
+    this.#position += chunk.length;
+    return items;
+  }
+
+  end(): StoredItem[] {
+    if (this.#nesting.open) {
+      const place = { offset: this.#documentOffset, line: this.#documentLine };
+      if (this.#documentBytes > this.#messageBytesMax) return [this.#overLimit()];
+      return [{ kind: "partial-tail", ...place, bytes: this.#documentBytes }];
+    }
+    if (this.#arrayDepth === 0) return [];
+    return [{ kind: "partial-tail", offset: this.#position, line: this.#line, bytes: 0 }];
+  }
+
+  /** Goes to the next `{`, or to the end of the chunk. */
+  #passOver(chunk: Buffer, start: number, items: StoredItem[]): number {
+    for (let index = start; index < chunk.length; index++) {
+      const byte = chunk[index] as number;
+      const offset = this.#position + index;
+      if (byte === OPEN_BRACE) {
+        this.#inJunk = false;
+        this.#documentOffset = offset;
+        this.#documentLine = this.#line;
+        return index;
+      }
+      if (byte === NEWLINE) this.#line += 1;
+      else if (!this.#inJunk && !this.#isSeparator(byte, offset)) {
+        this.#inJunk = true;
+        items.push({ kind: "rejected", offset, line: this.#line, reason: "expected a JSON object" });
+      }
+    }
+    return chunk.length;
+  }
+
+  #isSeparator(byte: number, offset: number): boolean {
+    if (byte === OPEN_BRACKET) {
+      this.#arrayDepth += 1;
+      return true;
+    }
+    if (byte === CLOSE_BRACKET) {
+      this.#arrayDepth -= 1;
+      return this.#arrayDepth >= 0;
+    }
+    if (byte === COMMA) return this.#arrayDepth > 0;
+    return byte === 0x20 || byte === 0x09 || byte === 0x0d || byte === BYTE_ORDER_MARK[offset];
+  }
+
+  #readDocument(chunk: Buffer, start: number, items: StoredItem[]): number {
+    const closed = this.#nesting.read(chunk, start);
+    const end = closed === -1 ? chunk.length : closed;
+    this.#documentBytes += end - start;
+    if (this.#documentBytes > this.#messageBytesMax) this.#parts = [];
+    else this.#parts.push(chunk.subarray(start, end));
+    this.#line += countNewlines(chunk, start, end);
+    if (closed !== -1) items.push(this.#takeDocument());
+    return end;
+  }
+
+  #takeDocument(): StoredItem {
+    const place = { offset: this.#documentOffset, line: this.#documentLine };
+    const item: StoredItem =
+      this.#documentBytes > this.#messageBytesMax
+        ? this.#overLimit()
+        : { kind: "request", encoding: "json", body: Buffer.concat(this.#parts), ...place };
+    this.#parts = [];
+    this.#documentBytes = 0;
+    return item;
+  }
+
+  #overLimit(): StoredItem {
+    const reason = overLimitReason(this.#documentBytes, this.#messageBytesMax);
+    return { kind: "rejected", offset: this.#documentOffset, line: this.#documentLine, reason };
+  }
+}
+
+function countNewlines(chunk: Buffer, start: number, end: number): number {
+  let count = 0;
+  for (let at = chunk.indexOf(NEWLINE, start); at !== -1 && at < end; at = chunk.indexOf(NEWLINE, at + 1)) {
+    count += 1;
+  }
+  return count;
+}

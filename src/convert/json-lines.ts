@@ -1,0 +1,43 @@
+/**
+ * JSON lines of OTLP: one `LogsData` per line, as the Collector's file exporter writes it
+ * (opentelemetry-specification, protocol/file-exporter.md).
+ */
+
+import { isClosedJson } from "./json-nesting.ts";
+import { type LineItem, LineSplitter } from "./lines.ts";
+import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
+
+const OPEN_BRACE = 0x7b;
+
+/** Splits JSON lines; a line that can't be a message is rejected and the next one is read. */
+export function createJsonLinesSplitter(messageBytesMax: number): MessageSplitter {
+  const lines = new LineSplitter({ lineBytesMax: messageBytesMax });
+  const toStored = (item: LineItem) => storedLine(item, messageBytesMax);
+  return {
+    push: (chunk) => lines.push(chunk).map(toStored),
+    end: () => lines.end().map(toStored),
+  };
+}
+
+function storedLine(item: LineItem, messageBytesMax: number): StoredItem {
+  const { number: line, offset } = item;
+  if (item.kind === "overlong") {
+    return { kind: "rejected", offset, line, reason: overLimitReason(item.byteCount, messageBytesMax) };
+  }
+  const start = firstInk(item.bytes);
+  const body = item.bytes.subarray(start);
+  if (body[0] !== OPEN_BRACE) {
+    return { kind: "rejected", offset: offset + start, line, reason: "line is not a JSON object" };
+  }
+  if (!item.terminated && !isClosedJson(body)) {
+    return { kind: "partial-tail", offset: offset + start, line, bytes: body.length };
+  }
+  return { kind: "request", encoding: "json", body, offset: offset + start, line };
+}
+
+/** The first byte that is not a space, tab or carriage return. */
+function firstInk(bytes: Buffer): number {
+  let index = 0;
+  while (bytes[index] === 0x20 || bytes[index] === 0x09 || bytes[index] === 0x0d) index += 1;
+  return index;
+}

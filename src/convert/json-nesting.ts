@@ -1,0 +1,51 @@
+/** Follows the braces, brackets and strings of one JSON value over chunks, without parsing it (RFC 8259). */
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/**
+ * Finds where a JSON object or array ends. Counts nesting only: whether the value is valid JSON is for
+ * its decoder to say.
+ */
+export class JsonNesting {
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+
+  /** True inside a value. */
+  get open(): boolean {
+    return this.#depth > 0;
+  }
+
+  /**
+   * Reads `chunk` from `start`, where a value starts or goes on, up to `end`. Returns the index just behind
+   * the value's last byte, or -1 where the value goes on behind `end`.
+   */
+  read(chunk: Buffer, start: number, end: number = chunk.length): number {
+    for (let index = start; index < end; index++) {
+      const byte = chunk[index];
+      if (this.#inString) {
+        if (this.#escaped) this.#escaped = false;
+        else if (byte === BACKSLASH) this.#escaped = true;
+        else if (byte === QUOTE) this.#inString = false;
+      } else if (byte === QUOTE) {
+        this.#inString = true;
+      } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+        this.#depth += 1;
+      } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+        this.#depth -= 1;
+        if (this.#depth === 0) return index + 1;
+      }
+    }
+    return -1;
+  }
+}
+
+/** Whether `bytes`, which starts with `{`, holds that object's end. */
+export function isClosedJson(bytes: Buffer): boolean {
+  return new JsonNesting().read(bytes, 0) !== -1;
+}

@@ -1,0 +1,46 @@
+/** What a splitter of stored OTLP finds in its input. */
+
+/** One stored OTLP logs message, not decoded: `LogsData` and `ExportLogsServiceRequest` look the same. */
+export interface StoredRequest {
+  readonly kind: "request";
+  readonly encoding: "protobuf" | "json";
+  /** The message alone. May share memory with what was read: copy it to keep it. */
+  readonly body: Buffer;
+  /** Where `body` starts in the input; for compressed input, in the bytes behind the compression. */
+  readonly offset: number;
+  /** For JSON: the line, counted from 1, that it starts on. */
+  readonly line?: number;
+}
+
+/** The input ends inside a message: a file that is still being written, or was cut. Not an error. */
+export interface PartialTail {
+  readonly kind: "partial-tail";
+  readonly offset: number;
+  /** How many bytes of the message are there; 0 where only the end of a JSON array is missing. */
+  readonly bytes: number;
+  readonly line?: number;
+}
+
+/** A message that can't be one of OTLP logs; the ones behind it are read as usual. */
+export interface RejectedMessage {
+  readonly kind: "rejected";
+  readonly offset: number;
+  readonly line?: number;
+  /** One sentence for people; holds nothing of the message's content. */
+  readonly reason: string;
+}
+
+export type StoredItem = StoredRequest | PartialTail | RejectedMessage;
+
+/** Cuts chunks of any size into messages. The same bytes give the same items, however they are chunked. */
+export interface MessageSplitter {
+  /** The items that `chunk` completes. */
+  push(chunk: Buffer): readonly StoredItem[];
+  /** What is left when the input ends. */
+  end(): readonly StoredItem[];
+}
+
+/** The reason given for a message over the limit. */
+export function overLimitReason(byteCount: number, messageBytesMax: number): string {
+  return `message of ${byteCount} bytes is over the limit of ${messageBytesMax} bytes`;
+}

@@ -1,0 +1,83 @@
+/** The real OpenTelemetry Collector, built from `test/backends/collector` by `make build/otelcol`. */
+
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Exit, freePorts, type Output, startProcess } from "../process.ts";
+
+const REPOSITORY = new URL("../../", import.meta.url).pathname;
+const BINARY = join(REPOSITORY, "build/otelcol");
+
+/** Why tests with a real Collector can't run here; undefined where they can. */
+export function collectorMissing(): string | undefined {
+  if (existsSync(BINARY)) return undefined;
+  return "build/otelcol is not built: cd test/backends/collector && go build -o ../../../build/otelcol .";
+}
+
+/** Configurations that the tests run: two are files for users, one throws everything away. */
+const CONFIGS = {
+  file: "otel-config/collector-file.yaml",
+  debug: "otel-config/collector-debug.yaml",
+  nop: "test/backends/collector-nop.yaml",
+};
+
+export interface CollectorOptions {
+  readonly config: keyof typeof CONFIGS;
+  /** Default 20 s. */
+  readonly readyTimeoutMs?: number;
+}
+
+export interface StartedCollector {
+  readonly pid: number;
+  /** `http://127.0.0.1:PORT`, for OTLP/gRPC. */
+  readonly grpcEndpoint: string;
+  /** `http://127.0.0.1:PORT`, for OTLP/HTTP; logs go to `/v1/logs` below it. */
+  readonly httpEndpoint: string;
+  /** JSON lines that the file exporter writes; only with the config "file". */
+  readonly jsonPath: string;
+  /** Length-prefixed protobuf that the file exporter writes; only with the config "file". */
+  readonly protoPath: string;
+  /** What it has printed: the debug exporter writes to stderr. */
+  output(): Output;
+  /** Ends it, which flushes its files. They stay until {@link StartedCollector.remove}. */
+  stop(): Promise<Exit>;
+  /** Ends it and removes its files. */
+  remove(): Promise<void>;
+}
+
+/** Starts a Collector on free loopback ports; throws with its output where it does not come up. */
+export async function startCollector(options: CollectorOptions): Promise<StartedCollector> {
+  const directory = await mkdtemp(join(tmpdir(), "runtime-evidence-collector-"));
+  const [grpcPort, httpPort] = (await freePorts(2)) as [number, number];
+  const collector = await startProcess({
+    command: BINARY,
+    args: ["--config", join(REPOSITORY, CONFIGS[options.config])],
+    env: { OTLP_GRPC_PORT: String(grpcPort), OTLP_HTTP_PORT: String(httpPort), EVIDENCE_DIR: directory },
+    isReady: async ({ stderr }) => stderr.includes("Everything is ready") && (await accepts(httpPort)),
+    ...(options.readyTimeoutMs === undefined ? {} : { readyTimeoutMs: options.readyTimeoutMs }),
+  });
+  return {
+    pid: collector.pid,
+    grpcEndpoint: `http://127.0.0.1:${grpcPort}`,
+    httpEndpoint: `http://127.0.0.1:${httpPort}`,
+    jsonPath: join(directory, "evidence.jsonl"),
+    protoPath: join(directory, "evidence.binpb"),
+    output: collector.output,
+    stop: collector.stop,
+    async remove() {
+      await collector.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => resolve(true));
+    socket.once("error", () => resolve(false));
+    socket.once("connect", () => socket.destroy());
+  });
+}

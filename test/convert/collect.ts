@@ -1,0 +1,25 @@
+import type { ByteSource } from "../../src/convert/byte-source.ts";
+import type { StoredItem } from "../../src/convert/stored-item.ts";
+import { readStoredRequests, type StoredRequestOptions } from "../../src/convert/stored-requests.ts";
+
+/** All items of one input. Bodies are copied, as the reader asks of whoever keeps them. */
+export async function collectStored(
+  source: ByteSource,
+  options?: StoredRequestOptions,
+): Promise<StoredItem[]> {
+  const items: StoredItem[] = [];
+  for await (const item of readStoredRequests(source, options)) {
+    items.push(item.kind === "request" ? { ...item, body: Buffer.from(item.body) } : item);
+  }
+  return items;
+}
+
+/** `bytes` as chunks that end at `cuts`, which may be in any order and repeat. */
+export async function* chunked(bytes: Buffer, cuts: readonly number[]): AsyncGenerator<Buffer> {
+  const ends = [...cuts.filter((cut) => cut < bytes.length), bytes.length].sort((a, b) => a - b);
+  let start = 0;
+  for (const end of ends) {
+    yield bytes.subarray(start, end);
+    start = end;
+  }
+}

@@ -1,0 +1,135 @@
+/** Starts real programs for tests: bounded wait until ready, captured output, ended by their own pid. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+
+export interface StartOptions {
+  readonly command: string;
+  readonly args?: readonly string[];
+  readonly cwd?: string;
+  /** Added to the environment of the test. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Asked every few milliseconds until it says true; by default the program is ready at once. */
+  readonly isReady?: (output: Output) => boolean | Promise<boolean>;
+  /** Default 20 s. */
+  readonly readyTimeoutMs?: number;
+  /** How long the program may take to end after SIGTERM before SIGKILL. Default 10 s. */
+  readonly stopTimeoutMs?: number;
+  /** Most bytes kept of each of stdout and stderr; the newest are kept. Default 1 MiB. */
+  readonly outputBytesMax?: number;
+}
+
+export interface Output {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface StartedProcess {
+  readonly pid: number;
+  /** What it has written so far. */
+  output(): Output;
+  /** Resolves when it has ended and its output is read. */
+  readonly exited: Promise<Exit>;
+  /** Ends it, and waits for that: SIGTERM, then SIGKILL after `stopTimeoutMs`. */
+  stop(): Promise<Exit>;
+}
+
+const POLL_MS = 20;
+const OUTPUT_BYTES_MAX_DEFAULT = 1024 * 1024;
+
+/** Starts a program and waits until it is ready; where it ends or is late, ends it and throws its output. */
+export async function startProcess(options: StartOptions): Promise<StartedProcess> {
+  const child = spawn(options.command, options.args ?? [], {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const started = watch(child, options);
+  const ended = { exit: undefined as Exit | undefined };
+  started.exited.then(
+    (exit) => {
+      ended.exit = exit;
+    },
+    () => {},
+  );
+  // Rejects where the program can't be started at all.
+  await Promise.race([new Promise((resolve) => child.once("spawn", resolve)), started.exited]);
+  const readyTimeoutMs = options.readyTimeoutMs ?? 20_000;
+  const deadline = performance.now() + readyTimeoutMs;
+  while (!((await options.isReady?.(started.output())) ?? true)) {
+    const late = performance.now() > deadline;
+    if (!late && ended.exit === undefined) {
+      await delay(POLL_MS);
+      continue;
+    }
+    const exit = await started.stop();
+    const problem = late ? `was not ready after ${readyTimeoutMs} ms` : `ended (${exit.code ?? exit.signal})`;
+    const { stdout, stderr } = started.output();
+    throw new Error(`${options.command} ${problem}\n--- stdout\n${stdout}\n--- stderr\n${stderr}`);
+  }
+  return started;
+}
+
+function watch(child: ChildProcess, options: StartOptions): StartedProcess {
+  const outputBytesMax = options.outputBytesMax ?? OUTPUT_BYTES_MAX_DEFAULT;
+  const stdout = keepOutput(child.stdout, outputBytesMax);
+  const stderr = keepOutput(child.stderr, outputBytesMax);
+  const exited = new Promise<Exit>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+  return {
+    get pid() {
+      return child.pid as number;
+    },
+    output: () => ({ stdout: stdout(), stderr: stderr() }),
+    exited,
+    async stop() {
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), options.stopTimeoutMs ?? 10_000);
+      try {
+        return await exited;
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}
+
+function keepOutput(stream: NodeJS.ReadableStream | null, outputBytesMax: number): () => string {
+  const chunks: Buffer[] = [];
+  let byteCount = 0;
+  stream?.on("data", (chunk: Buffer) => {
+    chunks.push(chunk);
+    byteCount += chunk.length;
+    while (byteCount > outputBytesMax && chunks.length > 1) byteCount -= chunks.shift()?.length ?? 0;
+  });
+  return () => Buffer.concat(chunks).toString("utf8");
+}
+
+/** `count` loopback TCP ports that were free just now, for servers that can't take port 0. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  // All are open before the first is closed, so that no port is given out twice.
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once("error", reject);
+          server.listen(0, "127.0.0.1", () => {
+            const address = server.address();
+            if (address === null || typeof address === "string") reject(new Error("no TCP address"));
+            else resolve(address.port);
+          });
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
