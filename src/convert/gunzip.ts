@@ -17,7 +17,8 @@ export interface GunzipLimits {
 /**
  * Inflates `source`. An input that ends inside a member gives all bytes up to there and then ends, like
  * any cut file. Throws `RuntimeEvidenceError`: `bad-input` where it is no gzip or its checksum is wrong,
- * `limit` at `inflatedBytesMax`; everything inflated before was handed on.
+ * `limit` at `inflatedBytesMax`. What was inflated before was handed on, but for the step of
+ * 16 KiB of compressed bytes with the damage in it: zlib gives nothing of that.
  */
 export async function* gunzip(
   source: AsyncIterable<Buffer>,
@@ -28,7 +29,8 @@ export async function* gunzip(
   try {
     for await (const chunk of source) {
       for (let start = 0; start < chunk.length; start += STEP_BYTES) {
-        for (const inflated of await inflater.inflate(chunk.subarray(start, start + STEP_BYTES))) {
+        const step = await inflater.inflate(chunk.subarray(start, start + STEP_BYTES));
+        for (const inflated of step.inflated) {
           inflatedBytes += inflated.length;
           if (inflatedBytes > inflatedBytesMax) {
             const message = `the input inflates to more than ${inflatedBytesMax} bytes`;
@@ -36,6 +38,7 @@ export async function* gunzip(
           }
           yield inflated;
         }
+        if (step.failure !== undefined) throw badGzip(step.failure);
       }
     }
   } finally {
@@ -44,8 +47,8 @@ export async function* gunzip(
 }
 
 interface Inflater {
-  /** What `step` inflates to, all of it. */
-  inflate(step: Buffer): Promise<Buffer[]>;
+  /** What `step` inflates to, all of it, and what is wrong with it. */
+  inflate(step: Buffer): Promise<{ inflated: Buffer[]; failure: Error | undefined }>;
   close(): void;
 }
 
@@ -55,24 +58,21 @@ function createInflater(): Inflater {
   let inflated: Buffer[] = [];
   let failure: Error | undefined;
   stream.on("data", (chunk: Buffer) => inflated.push(chunk));
-  stream.on("error", (error) => {
-    failure = error;
+  const failed = new Promise<void>((resolve) => {
+    stream.on("error", (error) => {
+      failure = error;
+      resolve();
+    });
   });
-  const take = (): Buffer[] => {
-    const taken = inflated;
-    inflated = [];
-    return taken;
-  };
   return {
     async inflate(step) {
-      if (failure === undefined) {
-        await new Promise<void>((resolve) => stream.write(step, () => resolve()));
-        // The stream hands on its last data, and an error, in the turn after the write.
-        await new Promise<void>((resolve) => setImmediate(resolve));
-      }
-      const taken = take();
-      if (failure !== undefined && taken.length === 0) throw badGzip(failure);
-      return taken;
+      // A write that fails may never call back.
+      await Promise.race([new Promise<void>((resolve) => stream.write(step, () => resolve())), failed]);
+      // The stream hands on its last data, and an error, in the turn after the write.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      const taken = inflated;
+      inflated = [];
+      return { inflated: taken, failure };
     },
     close: () => stream.destroy(),
   };

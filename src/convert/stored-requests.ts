@@ -112,16 +112,24 @@ interface Peeked {
   all(): AsyncGenerator<Buffer, void, undefined>;
 }
 
+/** Reads ahead. An error behind the first bytes is thrown by `all`, in its place. */
 async function peek(source: AsyncIterator<Buffer>, byteCount: number): Promise<Peeked> {
   const chunks: Buffer[] = [];
   let length = 0;
+  let rest = source;
   while (length < byteCount) {
-    const { value, done } = await source.next();
-    if (done) break;
-    chunks.push(value);
-    length += value.length;
+    try {
+      const { value, done } = await source.next();
+      if (done) break;
+      chunks.push(value);
+      length += value.length;
+    } catch (thrown) {
+      if (length === 0) throw thrown;
+      rest = { next: () => Promise.reject(thrown) };
+      break;
+    }
   }
-  return { head: Buffer.concat(chunks).subarray(0, byteCount), all: () => replay(chunks, source) };
+  return { head: Buffer.concat(chunks).subarray(0, byteCount), all: () => replay(chunks, rest) };
 }
 
 async function* replay(
