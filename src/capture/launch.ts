@@ -23,6 +23,8 @@ export interface LaunchedCommand {
   go(): void;
   /** Passes a signal on to it. */
   forward(signalNumber: number): void;
+  /** Lets go of the launcher, so that a command that outlives the capture keeps nobody waiting. */
+  release(): void;
   /** Its exit code, or 128 + signal as a shell says it. */
   readonly exitCode: Promise<number>;
 }
@@ -37,7 +39,9 @@ export async function launchCommand(probePath: string, command: readonly string[
   });
   const exitCode = new Promise<number>((resolve, reject) => {
     child.once("error", (cause) =>
-      reject(new RuntimeEvidenceError("probe-failed", `cannot start ${probePath}: ${cause.message}`, { cause })),
+      reject(
+        new RuntimeEvidenceError("probe-failed", `cannot start ${probePath}: ${cause.message}`, { cause }),
+      ),
     );
     child.once("exit", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 125)));
   });
@@ -47,7 +51,10 @@ export async function launchCommand(probePath: string, command: readonly string[
   const pid = await Promise.race([
     readPid(control),
     exitCode.then((code) => {
-      throw new RuntimeEvidenceError("probe-failed", `the launcher ended with exit code ${code} before its command`);
+      throw new RuntimeEvidenceError(
+        "probe-failed",
+        `the launcher ended with exit code ${code} before its command`,
+      );
     }),
   ]);
   return {
@@ -55,6 +62,10 @@ export async function launchCommand(probePath: string, command: readonly string[
     launcherPid: child.pid as number,
     go: () => control.write(Uint8Array.of(GO)),
     forward: (signalNumber) => control.write(Uint8Array.of(signalNumber)),
+    release: () => {
+      control.destroy();
+      child.unref();
+    },
     exitCode,
   };
 }

@@ -4,7 +4,11 @@
 import type { EventType } from "../evidence/record.ts";
 
 /** The events that this build captures. */
-export const CAPTURED_EVENTS = ["file_open", "process_exec", "tcp_state"] as const satisfies readonly EventType[];
+export const CAPTURED_EVENTS = [
+  "file_open",
+  "process_exec",
+  "tcp_state",
+] as const satisfies readonly EventType[];
 export type CapturedEvent = (typeof CAPTURED_EVENTS)[number];
 
 /** Values to keep and values to leave out; an empty `include` keeps all. */

@@ -68,12 +68,18 @@ function settle(
   signal: NodeJS.Signals | null,
   lastError: string | undefined,
 ): void {
-  if (code === 0) return settled.resolve();
+  if (code === 0) {
+    settled.resolve();
+    return;
+  }
   const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
   const why = lastError === undefined ? "" : `: ${lastError}`;
   settled.reject(
     code === EXIT_NOTHING_ATTACHED
-      ? new RuntimeEvidenceError("not-permitted", `no hook could be attached${why}; see "runtime-evidence doctor"`)
+      ? new RuntimeEvidenceError(
+          "not-permitted",
+          `no hook could be attached${why}; see "runtime-evidence doctor"`,
+        )
       : new RuntimeEvidenceError("probe-failed", `the probe ended ${how}${why}`),
   );
 }

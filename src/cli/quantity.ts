@@ -19,7 +19,8 @@ const SIZE_UNITS_BYTES: Readonly<Record<string, number>> = {
 export function parseDurationMs(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
   const unit = DURATION_UNITS_MS[match?.[2] ?? "s"];
-  if (match === null || unit === undefined) throw new InvalidArgumentError("write it as 500ms, 10s, 5m or 1h.");
+  if (match === null || unit === undefined)
+    throw new InvalidArgumentError("write it as 500ms, 10s, 5m or 1h.");
   return Math.round(Number(match[1]) * unit);
 }
 
@@ -27,7 +28,8 @@ export function parseDurationMs(text: string): number {
 export function parseSizeBytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text);
   const unit = SIZE_UNITS_BYTES[match?.[2]?.toLowerCase() ?? "?"];
-  if (match === null || unit === undefined) throw new InvalidArgumentError("write it as 4096, 64KiB or 16MiB.");
+  if (match === null || unit === undefined)
+    throw new InvalidArgumentError("write it as 4096, 64KiB or 16MiB.");
   return Math.round(Number(match[1]) * unit);
 }
 
@@ -43,6 +45,8 @@ export function parseCount(minimum: number): (text: string) => number {
 }
 
 /** Commander's accumulator for an option that may be given more than once. */
-export function repeatable<Value>(parse: (text: string) => Value): (text: string, before?: Value[]) => Value[] {
+export function repeatable<Value>(
+  parse: (text: string) => Value,
+): (text: string, before?: Value[]) => Value[] {
   return (text, before = []) => [...before, parse(text)];
 }

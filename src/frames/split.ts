@@ -9,10 +9,11 @@
  * counted, so that a damaged recording gives all of its sound frames and an honest number.
  */
 import {
-  ENUM_FRAME_KIND,
-  ENUM_PROBE_ID,
   FRAME_ALIGN,
-  STRUCT_FRAME_HEADER as HEADER,
+  FrameKind,
+  FRAME_HEADER as HEADER,
+  FRAME_HEADER_SIZE as HEADER_BYTES,
+  PROBE_COUNT,
 } from "./layout.gen.ts";
 
 /** Longest frame that is believed; the longest real one is a process_exec with two 4,095-byte strings. */
@@ -21,8 +22,7 @@ export const FRAME_BYTES_MAX = 64 * 1024;
 /** Called once per frame, with the buffer that holds it and where it starts; valid until it returns. */
 export type OnFrame = (buffer: Buffer, start: number) => void;
 
-const KNOWN_KINDS: ReadonlySet<number> = new Set(Object.values(ENUM_FRAME_KIND));
-const HEADER_BYTES = HEADER.size;
+const KNOWN_KINDS: ReadonlySet<number> = new Set(Object.values(FrameKind));
 
 /** Cuts frames out of chunks. One splitter per stream. */
 export class FrameSplitter {
@@ -117,7 +117,7 @@ function findHeader(buffer: Buffer, from: number): { at: number; sure: boolean }
     const length = buffer.readUInt32LE(at);
     if (!isFrameLength(length)) continue;
     if (!KNOWN_KINDS.has(buffer.readUInt8(at + HEADER.kind.offset))) continue;
-    if (buffer.readUInt8(at + HEADER.probe.offset) >= ENUM_PROBE_ID.PROBE_COUNT) continue;
+    if (buffer.readUInt8(at + HEADER.probe.offset) >= PROBE_COUNT) continue;
     const next = at + length;
     if (next + 4 <= buffer.length && !isFrameLength(buffer.readUInt32LE(next))) continue;
     return { at, sure: true };

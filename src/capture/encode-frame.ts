@@ -1,0 +1,194 @@
+/**
+ * Encodes event frames straight as OTLP log records: the hot path.
+ *
+ * It is compiled once from the two tables that also make `toRecord` and `encodeRecord`: where in a frame a
+ * field stands (`frames/fields.ts`) and which attribute it becomes (`otlp/mapping.ts`). A test holds that
+ * the bytes are the same as by way of the record. Frames with anything out of the ordinary (a string that is
+ * empty or not ASCII, a truncation) take that way, so that each special rule stands in one place.
+ */
+import type { CaptureClock } from "../frames/clock.ts";
+import {
+  BOOT_NS_OFFSET,
+  FRAME_FIELDS,
+  type FrameEventType,
+  type FrameField,
+  frameFlags,
+  frameNamespacePid,
+  framePid,
+  START_BOOT_NS_OFFSET,
+  tcpAttribution,
+} from "../frames/fields.ts";
+import { FrameFlag, SocketAttribution } from "../frames/layout.gen.ts";
+import {
+  type AttributeSlot,
+  type ConstantAttribute,
+  connectionStateAttributes,
+  constantAttribute,
+  eventSlots,
+  extensionSlots,
+  recordSlots,
+} from "../otlp/attribute-slot.ts";
+import type { LogRecordWriter } from "../otlp/log-record-writer.ts";
+import { eventFields, type FieldMapping, recordFields } from "../otlp/mapping.ts";
+import { severity } from "../otlp/projection.ts";
+
+/** What all records of a capture share, and the sequence number of the next one. */
+export interface EncodeContext {
+  readonly clock: CaptureClock;
+  readonly streamId: string;
+  /** When the chunk of frames was read, in nanoseconds since the Unix epoch as unsigned halves. */
+  observedLo: number;
+  observedHi: number;
+}
+
+/** One attribute of a plain frame: how it is read and how it is written. */
+interface Step {
+  readonly field: FrameField;
+  readonly slot: AttributeSlot;
+  /** For a `choice`: the whole attribute, by index. */
+  readonly constants: readonly (ConstantAttribute | undefined)[];
+}
+
+/** Flags whose meaning is an extra attribute that only the record's way writes. */
+const UNUSUAL_FLAGS = FrameFlag.PATH_AT_EXIT | FrameFlag.TRUNCATED;
+
+function compile(
+  mappings: readonly FieldMapping[],
+  slots: Readonly<Record<string, AttributeSlot>>,
+  fields: readonly FrameField[],
+): Step[] {
+  return mappings.flatMap(({ member, values }) => {
+    const field = fields.find((candidate) => candidate.member === member);
+    const slot = slots[member];
+    if (field === undefined || slot === undefined) return [];
+    const constants =
+      field.kind === "choice"
+        ? field.choices.map((choice) => constantAttribute(slot, values?.[choice] ?? choice))
+        : [];
+    return [{ field, slot, constants }];
+  });
+}
+
+function compileType(type: FrameEventType): { steps: readonly Step[]; texts: readonly BytesField[] } {
+  const { record, event } = FRAME_FIELDS[type];
+  const steps = [
+    ...compile(recordFields, recordSlots, record),
+    ...compile(eventFields[type], eventSlots[type], event),
+  ];
+  return { steps, texts: steps.map(({ field }) => field).filter(isBytes) };
+}
+
+type BytesField = FrameField & { kind: "bytes" };
+const isBytes = (field: FrameField): field is BytesField => field.kind === "bytes";
+
+const PLANS: Readonly<Record<FrameEventType, ReturnType<typeof compileType>>> = {
+  file_open: compileType("file_open"),
+  process_exec: compileType("process_exec"),
+  tcp_state: compileType("tcp_state"),
+};
+
+const NEW_STATE = FRAME_FIELDS.tcp_state.event.find(({ member }) => member === "newstate") as FrameField & {
+  kind: "choice";
+};
+const ATTRIBUTIONS: Readonly<Record<number, ConstantAttribute>> = {
+  [SocketAttribution.CURRENT]: constantAttribute(extensionSlots.attribution, "current"),
+  [SocketAttribution.OWNER]: constantAttribute(extensionSlots.attribution, "owner"),
+};
+
+/**
+ * Writes the frame at `start`, which `checkEventFrame` has found sound, as one log record.
+ * @returns false, with nothing written, when the frame is not plain and must go by way of its record.
+ */
+export function encodeFrame(
+  type: FrameEventType,
+  buffer: Buffer,
+  start: number,
+  sequence: number,
+  writer: LogRecordWriter,
+  context: EncodeContext,
+): boolean {
+  const { steps, texts } = PLANS[type];
+  if ((frameFlags(buffer, start) & UNUSUAL_FLAGS) !== 0) return false;
+  for (const text of texts) if (!isPlain(text, buffer, start)) return false;
+  const { clock } = context;
+  const boot = start + BOOT_NS_OFFSET;
+  clock.toWall(buffer.readUInt32LE(boot), buffer.readUInt32LE(boot + 4));
+  writer.begin(type, clock.lo, clock.hi, context.observedLo, context.observedHi, severity.info);
+  for (const step of steps) writeStep(step, buffer, start, writer, clock);
+  writeBeyondRecord(type, buffer, start, writer);
+  writer.uid(context.streamId, sequence);
+  writer.end();
+  return true;
+}
+
+/** Absent, or ASCII of at least one byte without NUL. */
+function isPlain(field: BytesField, buffer: Buffer, start: number): boolean {
+  if (field.when?.(buffer, start) === false) return true;
+  const end = field.end(buffer, start);
+  let at = field.begin(buffer, start);
+  if (at === end) return false;
+  for (; at < end; at++) {
+    const byte = buffer[at] as number;
+    if (byte === 0 || byte > 0x7f) return false;
+  }
+  return true;
+}
+
+function writeStep(
+  { field, slot, constants }: Step,
+  buffer: Buffer,
+  start: number,
+  writer: LogRecordWriter,
+  clock: CaptureClock,
+): void {
+  switch (field.kind) {
+    case "int": {
+      if (field.when?.(buffer, start) === false) return;
+      const value = field.read(buffer, start);
+      writer.integer(slot, value, value < 0 ? -1 : 0);
+      return;
+    }
+    case "u64":
+      writeU64(slot, buffer, start + field.offset, writer);
+      return;
+    case "time":
+      if (clock.type === "boot") writeU64(slot, buffer, start + field.offset, writer);
+      else writer.unsigned(slot, clock.lo, clock.hi);
+      return;
+    case "bytes":
+      if (field.when?.(buffer, start) === false) return;
+      writer.ascii(slot, buffer, field.begin(buffer, start), field.end(buffer, start));
+      return;
+    case "choice": {
+      const constant = constants[field.index(buffer, start)];
+      if (constant !== undefined) writer.constant(constant);
+      return;
+    }
+    case "text":
+      writer.text(slot, field.read(buffer, start));
+  }
+}
+
+function writeU64(slot: AttributeSlot, buffer: Buffer, at: number, writer: LogRecordWriter): void {
+  writer.unsigned(slot, buffer.readUInt32LE(at), buffer.readUInt32LE(at + 4));
+}
+
+/** Projections and extensions, in the order in which `encodeRecord` writes them. */
+function writeBeyondRecord(
+  type: FrameEventType,
+  buffer: Buffer,
+  start: number,
+  writer: LogRecordWriter,
+): void {
+  if (type === "tcp_state") {
+    const state = connectionStateAttributes.get(NEW_STATE.choices[NEW_STATE.index(buffer, start)] ?? "");
+    if (state !== undefined) writer.constant(state);
+    const attribution = ATTRIBUTIONS[tcpAttribution(buffer, start)];
+    if (attribution !== undefined) writer.constant(attribution);
+  }
+  const namespacePid = frameNamespacePid(buffer, start);
+  if (namespacePid !== framePid(buffer, start)) writer.integer(extensionSlots.namespacePid, namespacePid, 0);
+  if (type === "process_exec") {
+    writeU64(extensionSlots.startTime, buffer, start + START_BOOT_NS_OFFSET, writer);
+  }
+}

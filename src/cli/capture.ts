@@ -1,0 +1,142 @@
+/**
+ * `capture`: live evidence from this machine.
+ */
+import { constants } from "node:os";
+import { Command, InvalidArgumentError } from "commander";
+import { CAPTURED_EVENTS, type CapturedEvent } from "../capture/probe-config.ts";
+import type { Diagnostic } from "../capture/source.ts";
+import type { Hello } from "../frames/control.ts";
+import { type RunningCapture, startLiveCapture } from "../pipeline/capture.ts";
+import { EXPORTER_USER_DEFAULT, findAccount } from "../pipeline/give-up-root.ts";
+import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
+import { createConsole, exitCodeOfCapture, printResult, type RunConsole } from "./capture-console.ts";
+import { EXIT_LAUNCH_FAILED } from "./exit-code.ts";
+import { addFilterOptions, readFilters } from "./filter-options.ts";
+import type { SetExitCode } from "./program.ts";
+import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
+
+interface CaptureFlags extends SinkFlags {
+  events: CapturedEvent[];
+  duration?: number;
+  ringBytes?: number;
+  execRingBytes?: number;
+  user: string;
+}
+
+export function captureCommand(setExitCode: SetExitCode): Command {
+  const command = new Command("capture")
+    .description("capture evidence live, to a collector, to a file, or to standard output")
+    .argument("[command...]", "run this, and follow it and its children only (write it after --)")
+    .passThroughOptions()
+    .option("--events <list>", `what to capture, of ${CAPTURED_EVENTS.join(",")}`, parseEvents, [
+      ...CAPTURED_EVENTS,
+    ])
+    .option("--duration <duration>", "stop after this long", parseDurationMs)
+    .option("--ring-bytes <size>", "kernel buffer for events, a power of two", parseSizeBytes)
+    .option("--exec-ring-bytes <size>", "kernel buffer for execs, a power of two", parseSizeBytes)
+    .option("--user <name>", "who the exporter becomes when started as root", EXPORTER_USER_DEFAULT);
+  addFilterOptions(command);
+  addSinkOptions(command);
+  return command
+    .addHelpText(
+      "after",
+      `
+Examples:
+  runtime-evidence capture -- sh -c 'cat /etc/hostname >/dev/null'
+  runtime-evidence capture --events process_exec --otlp-endpoint http://localhost:4317 --duration 1h`,
+    )
+    .action(async (commandLine: string[], flags: CaptureFlags) => {
+      setExitCode(await runCapture(commandLine, flags));
+    });
+}
+
+function parseEvents(text: string): CapturedEvent[] {
+  const names = text.split(",").map((name) => name.trim());
+  for (const name of names) {
+    if (!(CAPTURED_EVENTS as readonly string[]).includes(name)) {
+      throw new InvalidArgumentError(`"${name}" is none of ${CAPTURED_EVENTS.join(", ")}.`);
+    }
+  }
+  return [...new Set(names)] as CapturedEvent[];
+}
+
+async function runCapture(commandLine: readonly string[], flags: CaptureFlags): Promise<number> {
+  const screen = createConsole();
+  const { sinks, description } = resolveSinks(flags, screen.print);
+  const command = commandLine.length > 0 ? commandLine : undefined;
+  const running = await startLiveCapture(
+    {
+      sinks,
+      events: flags.events,
+      filters: readFilters(flags as unknown as Record<string, unknown>),
+      ringBytes: flags.ringBytes,
+      execRingBytes: flags.execRingBytes,
+      durationMs: flags.duration,
+      command,
+      account: findAccount(flags.user),
+      shutdownTimeoutMs: flags.shutdownTimeout,
+    },
+    {
+      onHello: (hello) => sayHello(hello, flags.events, description, command !== undefined, screen),
+      onDiagnostic: (diagnostic) => sayDiagnostic(diagnostic, screen),
+    },
+  );
+  screen.watch(running);
+  const unhandle = handleSignals(running);
+  try {
+    const result = await running.result;
+    screen.end();
+    printResult(result, flags.summary, sinks.otlp === undefined ? "written" : "exported", screen.print);
+    const own = exitCodeOfCapture(result);
+    if (command === undefined) return own;
+    return result.commandExitCode ?? EXIT_LAUNCH_FAILED;
+  } finally {
+    screen.end();
+    unhandle();
+  }
+}
+
+/** What is off is always said; what is on only to a person who has no command's output to read. */
+function sayHello(
+  hello: Hello,
+  events: readonly string[],
+  description: string,
+  quiet: boolean,
+  screen: RunConsole,
+): void {
+  for (const { probe, hook, state, reason, hint } of hello.hooks) {
+    if (state === "on" || !events.includes(probe)) continue;
+    screen.print(`${probe}: ${hook} is off: ${reason ?? "no reason given"}${hint ? ` (${hint})` : ""}`);
+  }
+  if (!quiet && process.stderr.isTTY) {
+    screen.print(`capturing ${events.join(", ")} to ${description}; Ctrl-C ends it`);
+  }
+}
+
+function sayDiagnostic({ level, message }: Diagnostic, screen: RunConsole): void {
+  if (level === "warn" || level === "error") screen.print(`probe: ${message}`);
+}
+
+/**
+ * Without a command, the first signal ends the capture in order and the second one at once. With a command,
+ * signals are for the command, whose end ends the capture. A terminal's Ctrl-C reaches the command by itself.
+ */
+function handleSignals({ command, stop }: RunningCapture): () => void {
+  const { SIGINT, SIGTERM, SIGHUP } = constants.signals;
+  const fromTerminal = process.stdin.isTTY === true;
+  let signals = 0;
+  const onSignal = (_: NodeJS.Signals, number: number): void => {
+    signals++;
+    if (command !== undefined) {
+      if (number !== SIGINT || !fromTerminal) command.forward(number);
+      return;
+    }
+    if (signals > 1) process.exit(128 + number);
+    stop();
+  };
+  const handled = { SIGINT, SIGTERM, SIGHUP };
+  for (const name of Object.keys(handled)) process.on(name, onSignal);
+  return () => {
+    for (const name of Object.keys(handled)) process.off(name, onSignal);
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * `replay`: a recorded frame file through the same pipeline as live evidence, without privileges.
+ */
+import { Command } from "commander";
+import { openReplaySource } from "../capture/replay-source.ts";
+import { startReplay } from "../pipeline/capture.ts";
+import { createConsole, exitCodeOfCapture, printResult } from "./capture-console.ts";
+import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
+import type { SetExitCode } from "./program.ts";
+
+export function replayCommand(setExitCode: SetExitCode): Command {
+  const command = new Command("replay")
+    .description("send or print the events of a frame file (see capture --record)")
+    .argument("<frames>", 'the file; "-" is standard input');
+  return addSinkOptions(command)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  runtime-evidence replay evidence.frames
+  runtime-evidence replay evidence.frames --otlp-endpoint http://localhost:4317`,
+    )
+    .action(async (path: string, flags: SinkFlags) => {
+      const screen = createConsole();
+      const { sinks } = resolveSinks(flags, screen.print);
+      const running = await startReplay(
+        await openReplaySource(path),
+        { sinks, shutdownTimeoutMs: flags.shutdownTimeout },
+        () => {},
+      );
+      screen.watch(running);
+      try {
+        const result = await running.result;
+        screen.end();
+        printResult(result, flags.summary, sinks.otlp === undefined ? "written" : "exported", screen.print);
+        setExitCode(exitCodeOfCapture(result));
+      } finally {
+        screen.end();
+      }
+    });
+}

@@ -1,0 +1,48 @@
+/**
+ * The resource of everything that this host says of itself.
+ */
+import { uptime } from "node:os";
+import {
+  detectResources,
+  envDetector,
+  hostDetector,
+  osDetector,
+  resourceFromAttributes,
+} from "@opentelemetry/resources";
+import type { ClockType } from "../frames/clock.ts";
+import {
+  ATTR_RUNTIME_EVIDENCE_BOOT_TIME,
+  ATTR_RUNTIME_EVIDENCE_CLOCK_TYPE,
+  ATTR_SERVICE_NAME,
+} from "../otlp/attributes.gen.ts";
+import { createResourceSource, type ResourceSource } from "../otlp/resource.ts";
+
+const SERVICE_NAME_DEFAULT = "runtime-evidence";
+
+/**
+ * Asks OpenTelemetry's detectors for host, operating system and `OTEL_RESOURCE_ATTRIBUTES`
+ * (`OTEL_SERVICE_NAME` wins over its service.name), and adds the clock that `ts_ns` is read from.
+ */
+export async function detectBaseResource(
+  clock: ClockType,
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<ResourceSource> {
+  const detected = resourceFromAttributes({ [ATTR_SERVICE_NAME]: SERVICE_NAME_DEFAULT }).merge(
+    detectResources({ detectors: [hostDetector, osDetector, envDetector] }),
+  );
+  await detected.waitForAsyncAttributes?.();
+  const attributes: Record<string, string | bigint> = {};
+  for (const [key, value] of Object.entries(detected.attributes)) {
+    if (typeof value === "string") attributes[key] = value;
+  }
+  const serviceName = environment["OTEL_SERVICE_NAME"]?.trim();
+  if (serviceName) attributes[ATTR_SERVICE_NAME] = serviceName;
+  attributes[ATTR_RUNTIME_EVIDENCE_CLOCK_TYPE] = clock === "boot" ? "boottime" : clock;
+  attributes[ATTR_RUNTIME_EVIDENCE_BOOT_TIME] = BigInt(Date.now()) * 1_000_000n - bootNs();
+  return createResourceSource(attributes);
+}
+
+/** CLOCK_BOOTTIME, which is what libuv's uptime reads. */
+function bootNs(): bigint {
+  return BigInt(Math.round(uptime() * 1e9));
+}

@@ -1,0 +1,134 @@
+/**
+ * `capture` and `replay`: a frame source to a collector, to v1 NDJSON, or to both.
+ *
+ * For the live probe, order matters. What needs the caller's rights (files, certificates, the command, the
+ * probe) comes first, then root is given up, and only then the first event is read:
+ *
+ *   open sinks ─► launch CMD, held back ─► start probe ─► give up root ─► hello ─► let CMD go ─► pump
+ */
+import { launchCommand, type LaunchedCommand } from "../capture/launch.ts";
+import { findProbeBinary } from "../capture/probe-binary.ts";
+import { CAPTURED_EVENTS, type CapturedEvent, type Filters } from "../capture/probe-config.ts";
+import { startProbe } from "../capture/probe-source.ts";
+import type { Diagnostic, FrameSource } from "../capture/source.ts";
+import type { Hello } from "../frames/control.ts";
+import { Ledger, type ProbeBalance } from "../health/ledger.ts";
+import { type FrameDamage, runFrameLoop } from "./frame-loop.ts";
+import { type Account, giveUpRoot, isRoot } from "./give-up-root.ts";
+import { openSinks, type SinkOptions, type Sinks } from "./sinks.ts";
+
+/** How long the sinks may take to deliver the rest at the end. */
+export const SHUTDOWN_TIMEOUT_DEFAULT_MS = 30_000;
+
+/** What a running capture tells its front end. */
+export interface CaptureObserver {
+  onHello(hello: Hello): void;
+  onDiagnostic(diagnostic: Diagnostic): void;
+}
+
+export interface LiveCaptureOptions {
+  sinks: SinkOptions;
+  events: CapturedEvent[];
+  filters: Filters;
+  ringBytes?: number | undefined;
+  execRingBytes?: number | undefined;
+  durationMs?: number | undefined;
+  /** Follow this command and its children. */
+  command?: readonly string[] | undefined;
+  /** Who to become when started as root. */
+  account: Account;
+  shutdownTimeoutMs: number;
+}
+
+export interface CaptureResult {
+  balances: ProbeBalance[];
+  damage: FrameDamage;
+  /** Of the command, when there was one. */
+  commandExitCode: number | undefined;
+}
+
+/** A capture under way. */
+export interface RunningCapture {
+  readonly ledger: Ledger;
+  readonly sinks: Sinks;
+  readonly command: LaunchedCommand | undefined;
+  /** Ends it in order: what the kernel holds is still read and delivered. */
+  stop(): void;
+  readonly result: Promise<CaptureResult>;
+}
+
+/** Starts a live capture; resolves once everything is started and root is given up. */
+export async function startLiveCapture(
+  options: LiveCaptureOptions,
+  observer: CaptureObserver,
+): Promise<RunningCapture> {
+  const probePath = findProbeBinary();
+  const ledger = new Ledger(options.events);
+  const sinks = await openSinks(options.sinks, ledger);
+  const command = options.command && (await launchCommand(probePath, options.command));
+  const source = await startProbe(probePath, probeConfig(options, command), observer.onDiagnostic);
+  if (isRoot()) giveUpRoot(options.account);
+  let durationTimer: NodeJS.Timeout | undefined;
+  let commandExitCode: number | undefined;
+  const onHello = (hello: Hello): void => {
+    observer.onHello(hello);
+    if (options.durationMs !== undefined) durationTimer = setTimeout(source.stop, options.durationMs);
+    command?.go();
+  };
+  void command?.exitCode.then((code) => {
+    commandExitCode = code;
+    source.stop();
+  });
+  const result = pump(source, sinks, ledger, onHello, options.shutdownTimeoutMs)
+    .then((damage) => ({ balances: ledger.balances(), damage, commandExitCode }))
+    .finally(() => {
+      clearTimeout(durationTimer);
+      command?.release();
+    });
+  return { ledger, sinks, command, stop: source.stop, result };
+}
+
+/** Starts replaying a recording. */
+export async function startReplay(
+  source: FrameSource,
+  options: { sinks: SinkOptions; shutdownTimeoutMs: number },
+  onHello: (hello: Hello) => void,
+): Promise<RunningCapture> {
+  const ledger = new Ledger(CAPTURED_EVENTS);
+  const sinks = await openSinks(options.sinks, ledger);
+  const result = pump(source, sinks, ledger, onHello, options.shutdownTimeoutMs).then((damage) => ({
+    balances: ledger.balances(),
+    damage,
+    commandExitCode: undefined,
+  }));
+  return { ledger, sinks, command: undefined, stop: source.stop, result };
+}
+
+async function pump(
+  source: FrameSource,
+  sinks: Sinks,
+  ledger: Ledger,
+  onHello: (hello: Hello) => void,
+  shutdownTimeoutMs: number,
+): Promise<FrameDamage> {
+  try {
+    return await runFrameLoop({ source, clock: sinks.clock, ledger, sinks: sinks.all, onHello });
+  } finally {
+    // Also after a failure: what was read before it is delivered.
+    for (const sink of sinks.all) await sink.end(shutdownTimeoutMs);
+  }
+}
+
+function probeConfig(options: LiveCaptureOptions, command: LaunchedCommand | undefined) {
+  const { filters, account } = options;
+  const tree = { ...filters.tree, include: [...filters.tree.include, ...(command ? [command.pid] : [])] };
+  const own = [process.pid, ...(command ? [command.launcherPid] : [])];
+  return {
+    probes: options.events,
+    own_processes: own,
+    filters: { ...filters, tree },
+    ...(options.ringBytes === undefined ? {} : { events_ring_bytes: options.ringBytes }),
+    ...(options.execRingBytes === undefined ? {} : { exec_ring_bytes: options.execRingBytes }),
+    ...(isRoot() ? { user: { uid: account.uid, gid: account.gid } } : {}),
+  };
+}

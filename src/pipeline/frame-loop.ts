@@ -1,0 +1,157 @@
+/**
+ * Reads a frame source to its end: checks each frame, keeps the books, and hands events to the sinks.
+ */
+import type { FrameSource } from "../capture/source.ts";
+import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { checkEventFrame } from "../frames/check.ts";
+import type { CaptureClock } from "../frames/clock.ts";
+import { type Hello, PROBE_NAMES, readClockOffsetNs, readCounters, readHello } from "../frames/control.ts";
+import { frameEventType, frameKind, frameProbe } from "../frames/fields.ts";
+import { FrameKind } from "../frames/layout.gen.ts";
+import { FrameSplitter } from "../frames/split.ts";
+import type { Ledger } from "../health/ledger.ts";
+import type { EventSink } from "./event-sink.ts";
+
+/** What a frame loop works with. */
+export interface FrameLoopOptions {
+  source: FrameSource;
+  clock: CaptureClock;
+  ledger: Ledger;
+  sinks: readonly EventSink[];
+  /** Called once, before the first event. */
+  onHello?: (hello: Hello) => void;
+}
+
+/** What was wrong with the stream; all zero when nothing was. */
+export interface FrameDamage {
+  malformedFrames: number;
+  firstMalformed: string | undefined;
+  unknownFrames: number;
+  skippedBytes: number;
+  firstDamageOffset: number | undefined;
+  tornTailBytes: number;
+  /** Whether the stream ended with its final counters, as an orderly one does. */
+  finalCounters: boolean;
+}
+
+/**
+ * Runs until the source has ended, then closes the books. Sinks are not ended here.
+ * @throws RuntimeEvidenceError when the stream is of another build, or the source or a sink fails.
+ */
+export async function runFrameLoop(options: FrameLoopOptions): Promise<FrameDamage> {
+  const loop = new FrameLoop(options);
+  const { source, sinks, ledger } = options;
+  const splitter = new FrameSplitter();
+  for await (const chunk of source.chunks) {
+    splitter.push(chunk, loop.onFrame);
+    for (const sink of sinks) await sink.ready();
+  }
+  await source.ended;
+  if (!loop.greeted) {
+    throw new RuntimeEvidenceError("bad-input", `${source.name}: no frames, not even a hello frame`);
+  }
+  ledger.close(loop.damage.finalCounters);
+  return {
+    ...loop.damage,
+    skippedBytes: splitter.skippedBytes,
+    firstDamageOffset: splitter.firstDamageOffset,
+    tornTailBytes: splitter.tornTailBytes,
+  };
+}
+
+class FrameLoop {
+  greeted = false;
+  readonly damage = {
+    malformedFrames: 0,
+    firstMalformed: undefined as string | undefined,
+    unknownFrames: 0,
+    finalCounters: false,
+  };
+  readonly #options: FrameLoopOptions;
+
+  constructor(options: FrameLoopOptions) {
+    this.#options = options;
+  }
+
+  readonly onFrame = (buffer: Buffer, start: number): void => {
+    if (!this.greeted) {
+      this.#hello(buffer, start);
+      return;
+    }
+    const type = frameEventType(buffer, start);
+    if (type === undefined) {
+      this.#control(buffer, start);
+      return;
+    }
+    const probe = PROBE_NAMES[frameProbe(buffer, start)] ?? type;
+    const { ledger, sinks } = this.#options;
+    ledger.received(probe);
+    const problem = checkEventFrame(type, buffer, start);
+    if (problem !== undefined) {
+      ledger.lost(probe, "malformed", 1);
+      this.#malformed(problem);
+      return;
+    }
+    for (const sink of sinks) sink.event(type, buffer, start);
+  };
+
+  #hello(buffer: Buffer, start: number): void {
+    const hello = readHello(buffer, start);
+    this.greeted = true;
+    this.#options.clock.set(hello.realtimeOffsetNs);
+    this.#options.onHello?.(hello);
+  }
+
+  #control(buffer: Buffer, start: number): void {
+    switch (frameKind(buffer, start)) {
+      case FrameKind.CLOCK: {
+        const offsetNs = readClockOffsetNs(buffer, start);
+        if (offsetNs === undefined) this.#malformed("clock frame without an offset");
+        else this.#options.clock.set(offsetNs);
+        return;
+      }
+      case FrameKind.COUNTERS:
+        this.#counters(buffer, start);
+        return;
+      default:
+        this.damage.unknownFrames++;
+    }
+  }
+
+  #counters(buffer: Buffer, start: number): void {
+    const counters = readCounters(buffer, start);
+    if (counters === undefined) {
+      this.#malformed("counters frame that is too short");
+      return;
+    }
+    for (const { probe, ...counts } of counters.probes) this.#options.ledger.kernel(probe, counts);
+    if (counters.final) this.damage.finalCounters = true;
+  }
+
+  #malformed(problem: string): void {
+    this.damage.malformedFrames++;
+    this.damage.firstMalformed ??= problem;
+  }
+}
+
+/** One line per kind of damage, for people; none when the stream was sound. */
+export function damageLines(source: string, damage: FrameDamage): string[] {
+  const lines: string[] = [];
+  if (damage.skippedBytes > 0) {
+    lines.push(
+      `${source}: skipped ${damage.skippedBytes} bytes that are no frames, the first at byte ${damage.firstDamageOffset}`,
+    );
+  }
+  if (damage.malformedFrames > 0) {
+    lines.push(
+      `${source}: ${damage.malformedFrames} frames contradict themselves, the first: ${damage.firstMalformed}`,
+    );
+  }
+  if (damage.unknownFrames > 0) {
+    lines.push(`${source}: skipped ${damage.unknownFrames} frames of a kind unknown to this build`);
+  }
+  if (damage.tornTailBytes > 0) {
+    lines.push(`${source}: ends within a frame; its ${damage.tornTailBytes} bytes were left out`);
+  }
+  return lines;
+}

@@ -1,0 +1,52 @@
+/**
+ * Events to v1 NDJSON, without a collector between.
+ */
+import { stringifyRecord } from "../evidence/json.ts";
+import type { EvidenceRecord } from "../evidence/record.ts";
+import type { CaptureClock } from "../frames/clock.ts";
+import { PROBE_NAMES } from "../frames/control.ts";
+import { type FrameEventType, frameProbe } from "../frames/fields.ts";
+import { toRecord } from "../frames/to-record.ts";
+import type { EventSink } from "./event-sink.ts";
+import type { LineWriter } from "./line-writer.ts";
+
+/** Output as v1 records, one a line; `onWritten` is told how many of each probe went out. */
+export class RecordSink implements EventSink {
+  readonly #writer: LineWriter;
+  readonly #clock: CaptureClock;
+  readonly #withExtensions: boolean;
+  readonly #onWritten: (probe: string, count: number) => void;
+  #unwritten = new Map<string, number>();
+
+  constructor(options: {
+    writer: LineWriter;
+    clock: CaptureClock;
+    /** Adds what is known beyond v1 as a member `extensions`, which v1 allows. */
+    withExtensions: boolean;
+    onWritten: (probe: string, count: number) => void;
+  }) {
+    this.#writer = options.writer;
+    this.#clock = options.clock;
+    this.#withExtensions = options.withExtensions;
+    this.#onWritten = options.onWritten;
+  }
+
+  event(type: FrameEventType, buffer: Buffer, start: number): void {
+    const { record, extensions } = toRecord(type, buffer, start, this.#clock);
+    const extended = this.#withExtensions && Object.keys(extensions).length > 0;
+    this.#writer.line(stringifyRecord(extended ? ({ ...record, extensions } as EvidenceRecord) : record));
+    const probe = PROBE_NAMES[frameProbe(buffer, start)] ?? type;
+    this.#unwritten.set(probe, (this.#unwritten.get(probe) ?? 0) + 1);
+  }
+
+  async ready(): Promise<void> {
+    await this.#writer.ready();
+    for (const [probe, count] of this.#unwritten) this.#onWritten(probe, count);
+    this.#unwritten = new Map();
+  }
+
+  async end(): Promise<void> {
+    await this.ready();
+    await this.#writer.close();
+  }
+}
