@@ -21,7 +21,12 @@ import {
 import { bodyTemplates, connectionStates, fixedAttributes } from "./projection.ts";
 import { type ByteBlock, byteBlock } from "./protobuf-writer.ts";
 
-/** LogRecord.attributes, LogRecord.body and LogRecord.event_name (logs.proto). */
+/**
+ * ScopeLogs.log_records (field 2), its length, then of LogRecord (logs.proto) time_unix_nano (1) and
+ * observed_time_unix_nano (11) as fixed64, severity_number (2).
+ */
+const recordStart = [0x12, 0, 0, 0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x59, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0];
+/** LogRecord.attributes and LogRecord.event_name. */
 const attributesField = 6;
 const eventNameField = 12;
 
@@ -30,6 +35,8 @@ export interface AttributeSlot {
   /** Small, and different for each slot: the writer remembers values by it. */
   readonly index: number;
   readonly key: string;
+  /** Whether a body may show the value. */
+  readonly inBody: boolean;
   /** The KeyValue up to the length of its value: key field, then the tag of the value field. */
   readonly head: ByteBlock;
 }
@@ -51,18 +58,29 @@ export interface BodyPiece {
 
 /** What all records of an event type share. */
 export interface EventPlan {
-  /** Event name, `runtime_evidence.event.type` and the fixed projections. */
+  /**
+   * The start of the record as a member of ScopeLogs, with zeros for its length (two bytes), both times and
+   * severity, which stand at the same place in every record; then event name, `runtime_evidence.event.type`
+   * and the fixed projections.
+   */
   readonly block: ByteBlock;
   readonly body: readonly BodyPiece[];
 }
 
 let slotCount = 0;
 
-function createSlot(key: string): AttributeSlot {
+const bodyMembers = new Set(
+  Object.values(bodyTemplates)
+    .flat()
+    .map((part) => (typeof part === "string" ? undefined : part.member)),
+);
+
+function createSlot(key: string, member?: string): AttributeSlot {
   const head = Buffer.concat([stringField(1, key), Buffer.from([0x12])]);
   // An integer attribute is then at most 112 + 13 bytes, so that its length is one byte.
   if (head.length > 112) throw new Error(`attribute key too long: ${key}`);
-  return { index: slotCount++, key, head: byteBlock(head) };
+  const inBody = member !== undefined && bodyMembers.has(member);
+  return { index: slotCount++, key, inBody, head: byteBlock(head) };
 }
 
 type SlotsOf<Fields extends readonly FieldMapping[]> = {
@@ -70,7 +88,9 @@ type SlotsOf<Fields extends readonly FieldMapping[]> = {
 };
 
 function createSlots<const Fields extends readonly FieldMapping[]>(fields: Fields): SlotsOf<Fields> {
-  return Object.fromEntries(fields.map(({ member, key }) => [member, createSlot(key)])) as SlotsOf<Fields>;
+  return Object.fromEntries(
+    fields.map(({ member, key }) => [member, createSlot(key, member)]),
+  ) as SlotsOf<Fields>;
 }
 
 /** Slots of the members at the top of a record. */
@@ -122,6 +142,7 @@ const textBlock = (text = ""): ByteBlock => byteBlock(Buffer.from(text, "ascii")
 function createPlan(type: EventType): EventPlan {
   const fixed = [[eventTypeKey, type] as const, ...(fixedAttributes[type] ?? [])];
   const block = Buffer.concat([
+    Buffer.from(recordStart),
     delimitedField(eventNameField, Buffer.from(eventName(type))),
     ...fixed.map(([key, value]) => encodeKeyValue(attributesField, key, value)),
   ]);

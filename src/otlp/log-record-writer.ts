@@ -12,20 +12,26 @@ import type { EventType } from "../evidence/record.ts";
 import {
   type AttributeSlot,
   type ConstantAttribute,
+  constantAttribute,
   type EventPlan,
   eventPlans,
   slotTotal,
   uidSlot,
 } from "./attribute-slot.ts";
 import { BodyWriter } from "./body-writer.ts";
-import { decimalSize, type ProtobufWriter, utf8Size, varintSize, varintSize64 } from "./protobuf-writer.ts";
+import {
+  type ByteBlock,
+  type ProtobufWriter,
+  putBlock,
+  putVarint,
+  putVarint64,
+  utf8Size,
+  varintSize,
+} from "./protobuf-writer.ts";
 
-/** ScopeLogs.log_records: field 2, length-delimited. */
-const recordTag = 0x12;
-/** Tags of LogRecord: 1 and 11 fixed64, 2 varint, 6 length-delimited. */
-const timeTag = 0x09;
-const observedTimeTag = 0x59;
-const severityTag = 0x10;
+/** Where the parts of a record stand that `EventPlan.block` leaves open, from the record's tag on. */
+const offset = { length: 1, content: 3, time: 4, observedTime: 13, severity: 22 } as const;
+/** LogRecord.attributes: field 6, length-delimited. */
 const attributeTag = 0x32;
 /** Tags of AnyValue. */
 const stringTag = 0x0a;
@@ -37,7 +43,11 @@ const arrayTag = 0x2a;
 const attributeOverheadBytes = 32;
 /** A record that has all optional fields is between 128 and 16383 bytes: a length of two bytes. */
 const lengthBytesExpected = 2;
+/** An attribute shorter than this has lengths of one byte each. */
+const shortAttributeBytesMax = 0x7f;
 const streamIdCharactersMax = 64;
+/** Digits of Number.MAX_SAFE_INTEGER. */
+const sequenceDigitsMax = 16;
 
 /** Writes records one after another into `out`, each with its tag and length as a member of ScopeLogs. */
 export class LogRecordWriter {
@@ -48,6 +58,7 @@ export class LogRecordWriter {
   #plan: EventPlan = eventPlans.file_open;
   #recordStart = 0;
   #streamId = "";
+  #uidPrefix: ByteBlock = { words: new Float64Array(0), byteLength: 0 };
 
   constructor(out: ProtobufWriter) {
     this.#out = out;
@@ -73,33 +84,36 @@ export class LogRecordWriter {
   ): void {
     const out = this.#out;
     const plan = eventPlans[eventType];
+    const { block } = plan;
     this.#plan = plan;
-    this.#recordStart = out.position;
     this.#body.begin();
-    out.reserve(plan.block.byteLength + attributeOverheadBytes);
-    out.byte(recordTag);
-    out.position += lengthBytesExpected;
-    out.byte(timeTag);
-    out.fixed64(timeLo, timeHi);
-    out.byte(observedTimeTag);
-    out.fixed64(observedLo, observedHi);
-    out.byte(severityTag);
-    out.byte(severityNumber);
-    out.block(plan.block);
+    out.reserve(block.byteLength);
+    const { view, position } = out;
+    this.#recordStart = position;
+    putBlock(view, position, block.words);
+    view.setUint32(position + offset.time, timeLo, true);
+    view.setUint32(position + offset.time + 4, timeHi, true);
+    view.setUint32(position + offset.observedTime, observedLo, true);
+    view.setUint32(position + offset.observedTime + 4, observedHi, true);
+    view.setUint8(position + offset.severity, severityNumber);
+    out.position = position + block.byteLength;
   }
 
   /** A signed 64-bit integer as two's complement halves. */
   integer(slot: AttributeSlot, lo: number, hi: number): void {
     const out = this.#out;
-    const size = varintSize64(lo >>> 0, hi >>> 0);
-    out.reserve(slot.head.byteLength + attributeOverheadBytes);
-    out.byte(attributeTag);
-    out.byte(slot.head.byteLength + 2 + size);
-    out.block(slot.head);
-    out.byte(1 + size);
-    out.byte(intTag);
-    out.varint64(lo, hi);
-    this.#body.integer(slot, lo >>> 0, hi >>> 0);
+    const { head } = slot;
+    out.reserve(head.byteLength + attributeOverheadBytes);
+    const { buffer, position } = out;
+    putBlock(out.view, position + 2, head.words);
+    const value = position + 2 + head.byteLength;
+    const end = putVarint64(buffer, value + 2, lo, hi);
+    buffer[position] = attributeTag;
+    buffer[position + 1] = end - position - 2;
+    buffer[value] = end - value - 1;
+    buffer[value + 1] = intTag;
+    out.position = end;
+    if (slot.inBody) this.#body.integer(slot, lo, hi);
   }
 
   /** An unsigned 64-bit integer; as decimal text where int64 cannot hold it. */
@@ -113,7 +127,7 @@ export class LogRecordWriter {
     const length = end - start;
     this.#beginString(slot, length);
     this.#out.bytes(source, start, end);
-    this.#body.text(slot, length);
+    if (slot.inBody) this.#body.text(slot, length);
   }
 
   /** Any text; a lone surrogate becomes U+FFFD. */
@@ -121,15 +135,28 @@ export class LogRecordWriter {
     const length = utf8Size(text);
     this.#beginString(slot, length);
     this.#out.text(text, length);
-    this.#body.text(slot, length);
+    if (slot.inBody) this.#body.text(slot, length);
   }
 
+  /** Writes everything of a string attribute but its text, for which there is room afterwards. */
   #beginString(slot: AttributeSlot, length: number): void {
     const out = this.#out;
     const { head } = slot;
-    const valueLength = 1 + varintSize(length) + length;
     out.reserve(head.byteLength + attributeOverheadBytes + length);
-    out.byte(attributeTag);
+    const { buffer, position } = out;
+    buffer[position] = attributeTag;
+    if (head.byteLength + 3 + length <= shortAttributeBytesMax) {
+      putBlock(out.view, position + 2, head.words);
+      const value = position + 2 + head.byteLength;
+      buffer[position + 1] = head.byteLength + 3 + length;
+      buffer[value] = 2 + length;
+      buffer[value + 1] = stringTag;
+      buffer[value + 2] = length;
+      out.position = value + 3;
+      return;
+    }
+    const valueLength = 1 + varintSize(length) + length;
+    out.position = position + 1;
     out.varint(head.byteLength + varintSize(valueLength) + valueLength);
     out.block(head);
     out.varint(valueLength);
@@ -141,7 +168,7 @@ export class LogRecordWriter {
   constant({ slot, block, valueLength }: ConstantAttribute): void {
     this.#out.reserve(block.byteLength);
     this.#out.block(block);
-    this.#body.text(slot, valueLength);
+    if (slot.inBody) this.#body.text(slot, valueLength);
   }
 
   boolean(slot: AttributeSlot, value: boolean): void {
@@ -184,30 +211,44 @@ export class LogRecordWriter {
    * (a safe integer). Equal on a record that is sent twice.
    */
   uid(streamId: string, sequence: number): void {
-    if (streamId !== this.#streamId) this.#streamId = checkedStreamId(streamId);
+    if (streamId !== this.#streamId) this.#useStream(streamId);
     const out = this.#out;
-    const low = sequence <= 0xffffffff;
-    const digits = low ? "" : String(sequence);
-    const length = streamId.length + 1 + (low ? decimalSize(sequence) : digits.length);
-    this.#beginString(uidSlot, length);
-    out.text(streamId, streamId.length);
-    out.byte(0x2d);
-    if (low) out.decimal(sequence);
-    else out.text(digits, digits.length);
+    const prefix = this.#uidPrefix;
+    out.reserve(prefix.byteLength + sequenceDigitsMax);
+    const { buffer, position } = out;
+    out.block(prefix);
+    if (sequence <= 0xffffffff) {
+      out.decimal(sequence);
+    } else {
+      const digits = String(sequence);
+      out.text(digits, digits.length);
+    }
+    const digitCount = out.position - position - prefix.byteLength;
+    const { head } = uidSlot;
+    const length = streamId.length + 1 + digitCount;
+    buffer[position + 1] = head.byteLength + 3 + length;
+    buffer[position + 2 + head.byteLength] = 2 + length;
+    buffer[position + 4 + head.byteLength] = length;
+  }
+
+  /** Compiles what the uids of a stream share: the attribute up to the hyphen. */
+  #useStream(streamId: string): void {
+    const empty = constantAttribute(uidSlot, `${checkedStreamId(streamId)}-`);
+    this.#uidPrefix = empty.block;
+    this.#streamId = streamId;
   }
 
   /** Ends the record: body, then the length of the whole. */
   end(): void {
     this.#body.write(this.#plan.body);
     const out = this.#out;
-    const contentStart = this.#recordStart + 1 + lengthBytesExpected;
-    const length = out.position - contentStart;
+    const start = this.#recordStart;
+    const length = out.position - start - offset.content;
     const lengthBytes = varintSize(length);
-    if (lengthBytes !== lengthBytesExpected) out.shift(contentStart, lengthBytes - lengthBytesExpected);
-    const end = out.position;
-    out.position = this.#recordStart + 1;
-    out.varint(length);
-    out.position = end;
+    if (lengthBytes !== lengthBytesExpected) {
+      out.shift(start + offset.content, lengthBytes - lengthBytesExpected);
+    }
+    putVarint(out.buffer, start + offset.length, length);
     this.recordCount++;
   }
 

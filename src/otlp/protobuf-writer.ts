@@ -8,16 +8,20 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 /** A buffer never grows beyond this; an OTLP request of 64 MiB is the most that a server has to take. */
 export const writerBytesMax = 256 * 1024 * 1024;
 
-/** Bytes that are copied often: four at a time, so padded to whole little-endian words. */
+/** Bytes that are copied often: eight at a time, so padded to whole words. */
 export interface ByteBlock {
-  readonly words: Uint32Array;
+  readonly words: Float64Array;
   readonly byteLength: number;
 }
 
+/** Compiles `bytes` for `putBlock`. */
 export function byteBlock(bytes: Uint8Array): ByteBlock {
-  const words = new Uint32Array(Math.ceil(bytes.length / 4));
-  for (const [index, byte] of bytes.entries())
-    words[index >> 2] = (words[index >> 2] as number) | (byte << ((index & 3) * 8));
+  const padded = Buffer.alloc(Math.ceil(bytes.length / 8) * 8);
+  padded.set(bytes);
+  const words = Float64Array.from({ length: padded.length / 8 }, (_, index) => padded.readDoubleLE(index * 8));
+  // Doubles are the widest words that are copied without allocating. All are copied exactly but NaN, whose
+  // bytes (0xf0 to 0xff, then 0x7f or 0xff) occur neither in UTF-8 nor in the lengths of short attributes.
+  if (words.some(Number.isNaN)) throw new Error("these bytes cannot be copied as doubles");
   return { words, byteLength: bytes.length };
 }
 
@@ -29,11 +33,36 @@ export function varintSize(value: number): number {
   return value < 0x10000000 ? 4 : 5;
 }
 
-/** Bytes of the varint of a 64-bit value. */
-export function varintSize64(lo: number, hi: number): number {
-  if (hi === 0) return varintSize(lo);
-  if (hi < 8) return 5;
-  return 5 + varintSize(hi >>> 3);
+/** Writes an unsigned 32-bit value at `position` and returns where it ends. */
+export function putVarint(buffer: Buffer, position: number, value: number): number {
+  let end = position;
+  let rest = value;
+  while (rest > 0x7f) {
+    buffer[end++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  buffer[end++] = rest;
+  return end;
+}
+
+/** Writes a 64-bit value at `position` and returns where it ends; int64 is its two's complement. */
+export function putVarint64(buffer: Buffer, position: number, lo: number, hi: number): number {
+  let end = position;
+  let restLo = lo;
+  let restHi = hi;
+  while (restHi !== 0) {
+    buffer[end++] = (restLo & 0x7f) | 0x80;
+    restLo = (restLo >>> 7) | (restHi << 25);
+    restHi >>>= 7;
+  }
+  return putVarint(buffer, end, restLo >>> 0);
+}
+
+/** Writes whole words at `position`; up to seven bytes after the block are overwritten. */
+export function putBlock(view: DataView, position: number, words: Float64Array): void {
+  for (let index = 0, at = position; index < words.length; index++, at += 8) {
+    view.setFloat64(at, words[index] as number, true);
+  }
 }
 
 /** Longer copies than this are left to the runtime; shorter ones are faster byte by byte. */
@@ -46,17 +75,17 @@ const loopBytesMax = 48;
 export class ProtobufWriter {
   buffer: Buffer;
   position = 0;
-  #view: DataView;
+  view: DataView;
 
   constructor(capacityBytes: number) {
     this.buffer = Buffer.allocUnsafeSlow(capacityBytes);
-    this.#view = new DataView(this.buffer.buffer);
+    this.view = new DataView(this.buffer.buffer);
   }
 
   /** Goes on in a new, empty buffer; the old one belongs to the caller from now on. */
   release(capacityBytes: number): void {
     this.buffer = Buffer.allocUnsafeSlow(capacityBytes);
-    this.#view = new DataView(this.buffer.buffer);
+    this.view = new DataView(this.buffer.buffer);
     this.position = 0;
   }
 
@@ -79,7 +108,7 @@ export class ProtobufWriter {
     const grown = Buffer.allocUnsafeSlow(Math.min(writerBytesMax, Math.max(needed, this.buffer.length * 2)));
     this.buffer.copy(grown, 0, 0, this.position);
     this.buffer = grown;
-    this.#view = new DataView(grown.buffer);
+    this.view = new DataView(grown.buffer);
   }
 
   byte(value: number): void {
@@ -88,45 +117,12 @@ export class ProtobufWriter {
 
   /** An unsigned 32-bit value. */
   varint(value: number): void {
-    const { buffer } = this;
-    let { position } = this;
-    let rest = value;
-    while (rest > 0x7f) {
-      buffer[position++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    buffer[position++] = rest;
-    this.position = position;
+    this.position = putVarint(this.buffer, this.position, value);
   }
 
-  /** A 64-bit value; a negative one is written as its two's complement, as int64 wants it. */
-  varint64(lo: number, hi: number): void {
-    let restLo = lo >>> 0;
-    let restHi = hi >>> 0;
-    const { buffer } = this;
-    let { position } = this;
-    while (restHi !== 0) {
-      buffer[position++] = (restLo & 0x7f) | 0x80;
-      restLo = ((restLo >>> 7) | (restHi << 25)) >>> 0;
-      restHi >>>= 7;
-    }
-    this.position = position;
-    this.varint(restLo);
-  }
-
-  fixed64(lo: number, hi: number): void {
-    this.#view.setUint32(this.position, lo, true);
-    this.#view.setUint32(this.position + 4, hi, true);
-    this.position += 8;
-  }
-
-  block({ words, byteLength }: ByteBlock): void {
-    const view = this.#view;
-    let { position } = this;
-    for (let index = 0; index < words.length; index++, position += 4) {
-      view.setUint32(position, words[index] as number, true);
-    }
-    this.position += byteLength;
+  block(block: ByteBlock): void {
+    putBlock(this.view, this.position, block.words);
+    this.position += block.byteLength;
   }
 
   bytes(source: Buffer, start: number, end: number): void {
