@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { collectStored } from "../convert/collect.ts";
+import { skip } from "../skip.ts";
 import { collectorMissing, type StartedCollector, startCollector } from "./collector.ts";
 
 const REQUEST = {
@@ -39,10 +40,7 @@ describe("real Collector", function () {
 
   before(function () {
     const reason = collectorMissing();
-    if (reason !== undefined) {
-      console.log(`      skipped: ${reason}`);
-      this.skip();
-    }
+    if (reason !== undefined) skip(this, reason);
   });
 
   afterEach(async () => {
