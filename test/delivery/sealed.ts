@@ -1,0 +1,63 @@
+/** Requests and senders for tests of delivery. */
+import type { SealedRequest, Sender, SendOutcome } from "../../src/delivery/outcome.ts";
+
+/** A request whose body is a valid protobuf message of exactly `bytes` bytes (unknown field 15, zeros). */
+export function sealed(bytes: number, recordCount = 1): SealedRequest {
+  return { body: unknownField(bytes), recordCount, sealedAtMs: performance.now() };
+}
+
+function unknownField(bytes: number): Buffer {
+  if (bytes < 2) return Buffer.alloc(0);
+  const length: number[] = [];
+  let lengthBytes = 1;
+  while (bytes - 1 - lengthBytes >= 2 ** (7 * lengthBytes)) lengthBytes += 1;
+  let rest = bytes - 1 - lengthBytes;
+  for (let index = 0; index < lengthBytes; index++) {
+    length.push((rest & 0x7f) | (index < lengthBytes - 1 ? 0x80 : 0));
+    rest >>>= 7;
+  }
+  return Buffer.concat([Buffer.from([0x7a, ...length]), Buffer.alloc(bytes - 1 - lengthBytes)]);
+}
+
+/** A request that can be told from others by its single byte of body. */
+export function numbered(number: number): SealedRequest {
+  return { body: Buffer.from([number]), recordCount: 1, sealedAtMs: performance.now() };
+}
+
+/** The number of a `numbered` request. */
+export function numberOf(request: SealedRequest | undefined): number | undefined {
+  return request?.body[0];
+}
+
+export const ACCEPTED: SendOutcome = { kind: "accepted", rejectedRecords: 0, message: "" };
+
+/** A sender that does what `answer` says, and remembers what it was given. */
+export class ScriptedSender implements Sender {
+  readonly sent: SealedRequest[] = [];
+  inFlight = 0;
+  inFlightMax = 0;
+  closed = false;
+  readonly #answer: (request: SealedRequest, attempt: number, signal: AbortSignal) => Promise<SendOutcome>;
+
+  constructor(
+    answer: (request: SealedRequest, attempt: number, signal: AbortSignal) => Promise<SendOutcome>,
+  ) {
+    this.#answer = answer;
+  }
+
+  async send(request: SealedRequest, signal: AbortSignal): Promise<SendOutcome> {
+    this.sent.push(request);
+    const attempt = this.sent.filter((other) => other === request).length;
+    this.inFlight += 1;
+    this.inFlightMax = Math.max(this.inFlightMax, this.inFlight);
+    try {
+      return await this.#answer(request, attempt, signal);
+    } finally {
+      this.inFlight -= 1;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+}
