@@ -1,0 +1,297 @@
+//! The configuration: one JSON object on one line of stdin.
+
+use std::io::Read;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::diagnostics::Failure;
+
+/// The longest configuration that is read.
+pub const CONFIG_BYTES_MAX: usize = 1 << 20;
+/// Entries of the map `own_processes`, one of which is the probe itself.
+const OWN_PROCESSES_MAX: usize = 63;
+const RING_BYTES_MAX: u32 = 1 << 30;
+const RING_BYTES_MIN: u32 = 1 << 12;
+
+/// The observations that can be asked for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeName {
+    /// openat, openat2, open and creat, at their entry.
+    FileOpen,
+    /// Successful execs.
+    ProcessExec,
+    /// TCP state changes.
+    TcpState,
+}
+
+/// What to capture, how, and as whom. Every member but `probes` has a default.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// At least one.
+    pub probes: Vec<ProbeName>,
+    /// Size of the ring for everything but execs: a power of two, 4 KiB to 1 GiB.
+    #[serde(default = "events_ring_bytes")]
+    pub events_ring_bytes: u32,
+    /// Size of the ring for execs. When a ring is full, the kernel counts the event as lost.
+    #[serde(default = "exec_ring_bytes")]
+    pub exec_ring_bytes: u32,
+    /// The kernel wakes the probe at this many waiting bytes (at most a quarter of the ring).
+    #[serde(default = "wakeup_bytes")]
+    pub wakeup_bytes: u32,
+    /// How long events may gather before they are copied.
+    #[serde(default = "batch_window_ms")]
+    pub batch_window_ms: u16,
+    /// How long the end of the run waits for a reader that does not read.
+    #[serde(default = "drain_timeout_ms")]
+    pub drain_timeout_ms: u32,
+    /// Processes of this system: never captured, counted as filtered. The probe adds itself.
+    #[serde(default)]
+    pub own_processes: Vec<u32>,
+    /// What the kernel programs let through.
+    #[serde(default)]
+    pub filters: Filters,
+    /// The user to become before the first event; only root can.
+    pub user: Option<User>,
+}
+
+/// An event passes when, in every dimension that includes something, its value is included, and in
+/// no dimension its value is excluded.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Filters {
+    /// Process ids as the initial pid namespace has them.
+    pub pid: Selection<u32>,
+    /// Processes, with all their descendants.
+    pub tree: Selection<u32>,
+    /// Command names, at most 15 bytes.
+    pub comm: Selection<String>,
+    /// Real user ids in the initial user namespace.
+    pub uid: Selection<u32>,
+    /// Ids of the cgroup v2 hierarchy.
+    pub cgroup: Selection<CgroupId>,
+    /// Path prefixes, at most 256 bytes; the longest one decides. `file_open` only.
+    pub path: Selection<String>,
+}
+
+/// The values of one filter dimension.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, bound = "T: Deserialize<'de>")]
+pub struct Selection<T> {
+    /// When not empty, only these pass.
+    pub include: Vec<T>,
+    /// These never pass.
+    pub exclude: Vec<T>,
+}
+
+impl<T> Default for Selection<T> {
+    fn default() -> Self {
+        Self { include: Vec::new(), exclude: Vec::new() }
+    }
+}
+
+/// A 64-bit id, as a JSON number or, for writers that have only doubles, a decimal string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CgroupId(pub u64);
+
+impl<'de> Deserialize<'de> for CgroupId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a cgroup id: a number or a decimal string")]
+        enum Form {
+            Number(u64),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(id) => Ok(Self(id)),
+            Form::Text(text) => text
+                .parse()
+                .map(Self)
+                .map_err(|_| serde::de::Error::custom("a cgroup id is a decimal number")),
+        }
+    }
+}
+
+/// An unprivileged user.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// Must not be 0.
+    pub uid: u32,
+    /// Must not be 0.
+    pub gid: u32,
+}
+
+fn events_ring_bytes() -> u32 {
+    16 << 20
+}
+fn exec_ring_bytes() -> u32 {
+    1 << 20
+}
+fn wakeup_bytes() -> u32 {
+    1 << 20
+}
+fn batch_window_ms() -> u16 {
+    4
+}
+fn drain_timeout_ms() -> u32 {
+    10_000
+}
+
+impl Config {
+    /// Reads up to the first newline or the end of `input`. What follows the newline is ignored.
+    pub fn read(input: &mut impl Read) -> Result<Self, Failure> {
+        let mut line = Vec::new();
+        let mut chunk = [0_u8; 4096];
+        loop {
+            let count = match input.read(&mut chunk) {
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(wrong(format!("failed to read it: {error}"))),
+            };
+            let end = chunk[..count].iter().position(|byte| *byte == b'\n');
+            line.extend_from_slice(&chunk[..end.unwrap_or(count)]);
+            if line.len() > CONFIG_BYTES_MAX {
+                return Err(wrong(format!("it is longer than {CONFIG_BYTES_MAX} bytes")));
+            }
+            if end.is_some() || count == 0 {
+                return Self::parse(&line);
+            }
+        }
+    }
+
+    /// The configuration that `check` uses: every program, small rings, no process but its own.
+    pub fn everything() -> Self {
+        let tree = Selection { include: vec![std::process::id()], exclude: Vec::new() };
+        Self {
+            probes: vec![ProbeName::FileOpen, ProbeName::ProcessExec, ProbeName::TcpState],
+            events_ring_bytes: RING_BYTES_MIN,
+            exec_ring_bytes: RING_BYTES_MIN,
+            wakeup_bytes: wakeup_bytes(),
+            batch_window_ms: batch_window_ms(),
+            drain_timeout_ms: 0,
+            own_processes: Vec::new(),
+            filters: Filters { tree, ..Filters::default() },
+            user: None,
+        }
+    }
+
+    /// Whether a filter needs forks and exits to be followed.
+    pub fn follows_trees(&self) -> bool {
+        !(self.filters.tree.include.is_empty() && self.filters.tree.exclude.is_empty())
+    }
+
+    fn parse(line: &[u8]) -> Result<Self, Failure> {
+        let config: Self =
+            serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), Failure> {
+        if self.probes.is_empty() {
+            return Err(wrong("probes is empty: name at least one"));
+        }
+        let rings = [
+            ("events_ring_bytes", self.events_ring_bytes),
+            ("exec_ring_bytes", self.exec_ring_bytes),
+        ];
+        for (name, bytes) in rings {
+            if !bytes.is_power_of_two() || !(RING_BYTES_MIN..=RING_BYTES_MAX).contains(&bytes) {
+                return Err(wrong(format!(
+                    "{name} is {bytes}: it must be a power of two from {RING_BYTES_MIN} to {RING_BYTES_MAX}"
+                )));
+            }
+        }
+        if self.wakeup_bytes == 0 {
+            return Err(wrong("wakeup_bytes must be at least 1"));
+        }
+        if self.batch_window_ms > 1000 {
+            return Err(wrong("batch_window_ms must be at most 1000"));
+        }
+        if self.own_processes.len() > OWN_PROCESSES_MAX {
+            return Err(wrong(format!("own_processes has more than {OWN_PROCESSES_MAX} entries")));
+        }
+        if self.user.is_some_and(|user| user.uid == 0 || user.gid == 0) {
+            return Err(wrong("user must be an unprivileged one: uid and gid other than 0"));
+        }
+        Ok(())
+    }
+}
+
+fn wrong(reason: impl AsRef<str>) -> Failure {
+    Failure::usage("bad_config", format!("the configuration is refused: {}", reason.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, Failure> {
+        Config::read(&mut text.as_bytes())
+    }
+
+    fn refusal(text: &str) -> String {
+        let failure = parse(text).unwrap_err();
+        assert_eq!(failure.exit, crate::diagnostics::Exit::Usage);
+        failure.message
+    }
+
+    #[test]
+    fn everything_but_probes_has_a_default() {
+        let config = parse(r#"{"probes":["file_open"]}"#).unwrap();
+        assert_eq!(config.probes, [ProbeName::FileOpen]);
+        assert_eq!(config.events_ring_bytes, 16 << 20);
+        assert_eq!(config.exec_ring_bytes, 1 << 20);
+        assert_eq!(config.wakeup_bytes, 1 << 20);
+        assert_eq!((config.batch_window_ms, config.drain_timeout_ms), (4, 10_000));
+        assert!(config.user.is_none() && !config.follows_trees());
+    }
+
+    #[test]
+    fn unknown_members_are_refused_by_name() {
+        assert!(refusal(r#"{"probes":["file_open"],"colour":1}"#).contains("colour"));
+        assert!(refusal(r#"{"probes":["file_open"],"filters":{"pod":{}}}"#).contains("pod"));
+        assert!(refusal(r#"{"probes":["net"]}"#).contains("net"));
+    }
+
+    #[test]
+    fn sizes_are_powers_of_two_within_limits() {
+        for bytes in ["0", "4095", "1000000", "2048", "2147483648"] {
+            let text = format!(r#"{{"probes":["file_open"],"events_ring_bytes":{bytes}}}"#);
+            assert!(refusal(&text).contains("power of two"), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn cgroup_ids_keep_all_64_bits() {
+        let text = r#"{"probes":["tcp_state"],"filters":{"cgroup":{"include":["18446744073709551615",7]}}}"#;
+        let config = parse(text).unwrap();
+        assert_eq!(config.filters.cgroup.include, [CgroupId(u64::MAX), CgroupId(7)]);
+        assert!(
+            refusal(r#"{"probes":["tcp_state"],"filters":{"cgroup":{"include":["x"]}}}"#)
+                .contains("decimal")
+        );
+    }
+
+    #[test]
+    fn only_the_first_line_counts() {
+        assert!(parse("{\"probes\":[\"file_open\"]}\nnot json").is_ok());
+        assert!(refusal("\n{\"probes\":[\"file_open\"]}").contains("refused"));
+    }
+
+    #[test]
+    fn an_endless_line_is_refused_at_the_limit() {
+        let mut endless = std::io::repeat(b' ');
+        assert!(Config::read(&mut endless).unwrap_err().message.contains("longer than"));
+    }
+
+    #[test]
+    fn root_is_no_user_to_switch_to() {
+        assert!(
+            refusal(r#"{"probes":["file_open"],"user":{"uid":0,"gid":1}}"#)
+                .contains("unprivileged")
+        );
+    }
+}

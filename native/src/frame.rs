@@ -1,0 +1,95 @@
+//! The frames that the probe itself writes. Those of the kernel programs arrive complete.
+
+use crate::clock;
+use crate::layout::{
+    ClockBody, CountersBody, FRAME_ALIGN, FRAME_CLOCK, FRAME_COUNTERS, FRAME_F_FINAL, FRAME_HELLO,
+    FRAME_MAGIC, FRAME_PROTOCOL_VERSION, FrameHeader, HelloBody, LAYOUT_HASH,
+};
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("frames are little-endian: a big-endian probe would have to swap");
+
+/// The first frame of a stream; `json` tells about kernel and hooks.
+pub fn hello(json: &str) -> Vec<u8> {
+    let body = HelloBody {
+        magic: FRAME_MAGIC,
+        protocol_version: FRAME_PROTOCOL_VERSION as u16,
+        header_size: size_of::<FrameHeader>() as u16,
+        layout_hash: LAYOUT_HASH,
+        realtime_offset_ns: clock::realtime_offset_ns(),
+        json_length: json.len() as u32,
+        reserved: 0,
+    };
+    frame(FRAME_HELLO, 0, bytes_of(&body), json.as_bytes())
+}
+
+/// A new offset between boot time and wall clock.
+pub fn clock(realtime_offset_ns: i64) -> Vec<u8> {
+    frame(FRAME_CLOCK, 0, bytes_of(&ClockBody { realtime_offset_ns }), &[])
+}
+
+/// The totals since start. The last frame of a stream is a final one.
+pub fn counters(totals: &CountersBody, last: bool) -> Vec<u8> {
+    let flags = if last { FRAME_F_FINAL } else { 0 };
+    frame(FRAME_COUNTERS, flags, bytes_of(totals), &[])
+}
+
+/// The length that a frame says it has; none if it is too short to say so.
+pub fn stated_length(frame: &[u8]) -> Option<usize> {
+    let length = frame.first_chunk::<4>()?;
+    (frame.len() >= size_of::<FrameHeader>()).then(|| u32::from_le_bytes(*length) as usize)
+}
+
+fn frame(kind: u32, flags: u32, body: &[u8], string: &[u8]) -> Vec<u8> {
+    let length = size_of::<FrameHeader>() + body.len() + string.len();
+    let padded = length.next_multiple_of(FRAME_ALIGN as usize);
+    let header = FrameHeader {
+        length: padded as u32,
+        kind: kind as u8,
+        probe: 0,
+        flags: flags as u16,
+        boot_ns: clock::boot_ns(),
+        cgroup_id: 0,
+        pid: 0,
+        tid: 0,
+        start_boot_ns: 0,
+        namespace_pid: 0,
+        uid: 0,
+        comm: [0; 16],
+    };
+    let mut frame = Vec::with_capacity(padded);
+    frame.extend_from_slice(bytes_of(&header));
+    frame.extend_from_slice(body);
+    frame.extend_from_slice(string);
+    frame.resize(padded, 0);
+    frame
+}
+
+/// Types of frame.h: integers and arrays of integers, without padding.
+trait Plain: Copy {}
+impl Plain for FrameHeader {}
+impl Plain for HelloBody {}
+impl Plain for ClockBody {}
+impl Plain for CountersBody {}
+
+fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: a `Plain` type has no padding, so each of its bytes is initialised.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_aligned_and_say_their_length() {
+        for json in ["", "{}", "{\"a\":1}x"] {
+            let frame = hello(json);
+            assert_eq!(stated_length(&frame), Some(frame.len()));
+            assert_eq!(frame.len() % 8, 0);
+            assert_eq!(&frame[64..68], b"REVF");
+            assert_eq!(&frame[96..96 + json.len()], json.as_bytes());
+        }
+        assert_eq!(stated_length(&[64, 0, 0, 0]), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! `runtime-evidence-probe`: the privileged part, and the only one.
+//!
+//! It loads the eBPF programs, attaches them, gives up every privilege, and then copies frames from
+//! the kernel's rings to stdout. It has no network and runs no code of others.
+//!
+//! ```text
+//!  config -> open -> load -> attach -> privilege -> pump
+//!  stdin     each file is a phase; its result is         frames on stdout
+//!            what the next one takes                     diagnostics on stderr
+//! ```
+
+mod attach;
+mod check;
+mod clock;
+mod config;
+mod counters;
+mod diagnostics;
+mod filter;
+mod frame;
+mod hello;
+mod hook;
+mod launch;
+#[allow(dead_code, clippy::unreadable_literal)]
+#[path = "layout.gen.rs"]
+mod layout;
+mod load;
+mod memory;
+mod open;
+mod output;
+mod privilege;
+mod pump;
+mod refusal;
+mod stop;
+mod tracefs;
+mod tree;
+
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use serde_json::json;
+
+use config::Config;
+use diagnostics::{Exit, Failure};
+use output::Output;
+use pump::Pump;
+use stop::Stop;
+
+const HELP: &str = "\
+Usage: runtime-evidence-probe              capture; configuration as one JSON line on stdin
+       runtime-evidence-probe check        what this kernel and user allow, as JSON
+       runtime-evidence-probe launch -- CMD [ARG...]
+                                           start CMD when told to through descriptor 3
+       runtime-evidence-probe --version | --help
+
+Frames go to stdout, diagnostics to stderr as JSON lines. A capture ends when stdin closes or on
+SIGTERM or SIGINT. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 nothing attached.
+";
+
+fn main() -> ExitCode {
+    diagnostics::report_panics();
+    match std::panic::catch_unwind(run) {
+        Ok(Ok(code)) => code.into(),
+        Ok(Err(failure)) => {
+            failure.report();
+            (failure.exit as u8).into()
+        }
+        // The hook has reported it.
+        Err(_) => (Exit::Failed as u8).into(),
+    }
+}
+
+fn run() -> Result<u8, Failure> {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(std::ffi::OsString::into_string)
+        .collect::<Result<_, _>>()
+        .map_err(|_| Failure::usage("usage", "an argument is not UTF-8"))?;
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => capture().map(|()| 0),
+        ["check"] => check::check().map(|document| {
+            println!("{document}");
+            0
+        }),
+        ["launch", "--", _, ..] => launch::launch(&arguments[2..]),
+        ["--version"] => {
+            println!("runtime-evidence-probe {}", hello::PROBE_VERSION);
+            Ok(0)
+        }
+        ["--help"] => {
+            print!("{HELP}");
+            Ok(0)
+        }
+        _ => Err(Failure::usage("usage", "unknown arguments; --help lists what there is")),
+    }
+}
+
+fn capture() -> Result<(), Failure> {
+    let config = Config::read(&mut std::io::stdin().lock())?;
+    let stop = Rc::new(Stop::new(config.drain_timeout_ms)?);
+    let mut output = Output::new(Rc::clone(&stop))?;
+    refusal::keep_libbpf_log();
+
+    let (loaded, maps) = load::load(&config)?;
+    let attached = attach::attach(loaded, maps, &config)?;
+    let hello = frame::hello(&hello::document(&attached.hooks, &config).to_string());
+    if !attached.observes() {
+        privilege::drop_all(config.user)?;
+        // The hello frame tells each hook's reason. Without a reader there is nobody to tell.
+        let _ = output.push(&hello).and_then(|()| output.flush());
+        let first = attached.hooks.iter().find_map(|hook| hook.reason.as_deref()).unwrap_or("");
+        return Err(Failure {
+            exit: Exit::NothingAttached,
+            code: "nothing_attached",
+            message: format!("no hook could be attached: {first}"),
+        });
+    }
+    for hook in attached.hooks.iter().filter(|hook| hook.reason.is_some()) {
+        let message =
+            format!("{} of {}: {}", hook.hook, hook.probe, hook.reason.as_deref().unwrap_or(""));
+        diagnostics::warn("hook_impaired", &message, json!({ "hook": hook }));
+    }
+    let pump = Pump::new(attached, &config, output, stop)?;
+    privilege::drop_all(config.user)?;
+    pump.run(&hello)
+}
