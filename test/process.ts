@@ -60,30 +60,41 @@ export async function startProcess(options: StartOptions): Promise<StartedProces
   );
   // Rejects where the program can't be started at all.
   await Promise.race([new Promise((resolve) => child.once("spawn", resolve)), started.exited]);
-  const readyTimeoutMs = options.readyTimeoutMs ?? 20_000;
-  const deadline = performance.now() + readyTimeoutMs;
-  while (!((await options.isReady?.(started.output())) ?? true)) {
-    const late = performance.now() > deadline;
-    if (!late && ended.exit === undefined) {
-      await delay(POLL_MS);
-      continue;
-    }
-    const exit = await started.stop();
-    const problem = late ? `was not ready after ${readyTimeoutMs} ms` : `ended (${exit.code ?? exit.signal})`;
+  try {
+    await ready(options, started, () => ended.exit);
+  } catch (thrown) {
+    await started.stop();
     const { stdout, stderr } = started.output();
-    throw new Error(`${options.command} ${problem}\n--- stdout\n${stdout}\n--- stderr\n${stderr}`);
+    throw new Error(`${options.command} ${String(thrown)}\n--- stdout\n${stdout}\n--- stderr\n${stderr}`);
   }
   return started;
+}
+
+async function ready(
+  { isReady, readyTimeoutMs = 20_000 }: StartOptions,
+  started: StartedProcess,
+  exit: () => Exit | undefined,
+): Promise<void> {
+  const deadline = performance.now() + readyTimeoutMs;
+  while (!((await isReady?.(started.output())) ?? true)) {
+    const ended = exit();
+    if (ended !== undefined) throw new Error(`ended before it was ready (${ended.code ?? ended.signal})`);
+    if (performance.now() > deadline) throw new Error(`was not ready after ${readyTimeoutMs} ms`);
+    await delay(POLL_MS);
+  }
 }
 
 function watch(child: ChildProcess, options: StartOptions): StartedProcess {
   const outputBytesMax = options.outputBytesMax ?? OUTPUT_BYTES_MAX_DEFAULT;
   const stdout = keepOutput(child.stdout, outputBytesMax);
   const stderr = keepOutput(child.stderr, outputBytesMax);
+  // A test run that ends early leaves no program behind.
+  const killWithTest = () => child.kill("SIGKILL");
+  process.once("exit", killWithTest);
   const exited = new Promise<Exit>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => resolve({ code, signal }));
-  });
+  }).finally(() => process.off("exit", killWithTest));
   return {
     get pid() {
       return child.pid as number;
