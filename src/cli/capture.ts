@@ -8,8 +8,8 @@ import type { Diagnostic } from "../capture/source.ts";
 import type { Hello } from "../frames/control.ts";
 import { type RunningCapture, startLiveCapture } from "../pipeline/capture.ts";
 import { EXPORTER_USER_DEFAULT, findAccount } from "../pipeline/give-up-root.ts";
-import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
 import { createConsole, exitCodeOfCapture, printResult, type RunConsole } from "./capture-console.ts";
+import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
 import { EXIT_LAUNCH_FAILED } from "./exit-code.ts";
 import { addFilterOptions, readFilters } from "./filter-options.ts";
 import type { SetExitCode } from "./program.ts";
@@ -18,6 +18,7 @@ import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
 interface CaptureFlags extends SinkFlags {
   events: CapturedEvent[];
   duration?: number;
+  record?: string;
   ringBytes?: number;
   execRingBytes?: number;
   user: string;
@@ -32,6 +33,7 @@ export function captureCommand(setExitCode: SetExitCode): Command {
       ...CAPTURED_EVENTS,
     ])
     .option("--duration <duration>", "stop after this long", parseDurationMs)
+    .option("--record <file>", "keep the raw frames as well, for replay")
     .option("--ring-bytes <size>", "kernel buffer for events, a power of two", parseSizeBytes)
     .option("--exec-ring-bytes <size>", "kernel buffer for execs, a power of two", parseSizeBytes)
     .option("--user <name>", "who the exporter becomes when started as root", EXPORTER_USER_DEFAULT);
@@ -72,6 +74,7 @@ async function runCapture(commandLine: readonly string[], flags: CaptureFlags): 
       ringBytes: flags.ringBytes,
       execRingBytes: flags.execRingBytes,
       durationMs: flags.duration,
+      recordPath: flags.record,
       command,
       account: findAccount(flags.user),
       shutdownTimeoutMs: flags.shutdownTimeout,

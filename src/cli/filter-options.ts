@@ -17,7 +17,8 @@ function parsePid(text: string): number {
 }
 
 function parseUid(text: string): number {
-  if (!/^\d{1,10}$/.test(text) || Number(text) >= 2 ** 32) throw new InvalidArgumentError("a user id is needed.");
+  if (!/^\d{1,10}$/.test(text) || Number(text) >= 2 ** 32)
+    throw new InvalidArgumentError("a user id is needed.");
   return Number(text);
 }
 

@@ -25,7 +25,7 @@ try {
   } else {
     const error = RuntimeEvidenceError.from(thrown);
     process.stderr.write(`error: ${error.message}\n`);
-    if (process.env["RUNTIME_EVIDENCE_DEBUG"]) process.stderr.write(`${(thrown as Error).stack}\n`);
+    if (process.env.RUNTIME_EVIDENCE_DEBUG) process.stderr.write(`${(thrown as Error).stack}\n`);
     process.exitCode = exitCodeOf(error.code);
   }
 }

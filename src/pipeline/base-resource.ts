@@ -35,7 +35,7 @@ export async function detectBaseResource(
   for (const [key, value] of Object.entries(detected.attributes)) {
     if (typeof value === "string") attributes[key] = value;
   }
-  const serviceName = environment["OTEL_SERVICE_NAME"]?.trim();
+  const serviceName = environment.OTEL_SERVICE_NAME?.trim();
   if (serviceName) attributes[ATTR_SERVICE_NAME] = serviceName;
   attributes[ATTR_RUNTIME_EVIDENCE_CLOCK_TYPE] = clock === "boot" ? "boottime" : clock;
   attributes[ATTR_RUNTIME_EVIDENCE_BOOT_TIME] = BigInt(Date.now()) * 1_000_000n - bootNs();

@@ -6,10 +6,11 @@
  *
  *   open sinks ─► launch CMD, held back ─► start probe ─► give up root ─► hello ─► let CMD go ─► pump
  */
-import { launchCommand, type LaunchedCommand } from "../capture/launch.ts";
+import { type LaunchedCommand, launchCommand } from "../capture/launch.ts";
 import { findProbeBinary } from "../capture/probe-binary.ts";
 import { CAPTURED_EVENTS, type CapturedEvent, type Filters } from "../capture/probe-config.ts";
 import { startProbe } from "../capture/probe-source.ts";
+import { openRecording } from "../capture/record-source.ts";
 import type { Diagnostic, FrameSource } from "../capture/source.ts";
 import type { Hello } from "../frames/control.ts";
 import { Ledger, type ProbeBalance } from "../health/ledger.ts";
@@ -33,6 +34,8 @@ export interface LiveCaptureOptions {
   ringBytes?: number | undefined;
   execRingBytes?: number | undefined;
   durationMs?: number | undefined;
+  /** Keep the frames as they came in this file, too. */
+  recordPath?: string | undefined;
   /** Follow this command and its children. */
   command?: readonly string[] | undefined;
   /** Who to become when started as root. */
@@ -65,6 +68,7 @@ export async function startLiveCapture(
   const probePath = findProbeBinary();
   const ledger = new Ledger(options.events);
   const sinks = await openSinks(options.sinks, ledger);
+  const recording = options.recordPath === undefined ? undefined : await openRecording(options.recordPath);
   const command = options.command && (await launchCommand(probePath, options.command));
   const source = await startProbe(probePath, probeConfig(options, command), observer.onDiagnostic);
   if (isRoot()) giveUpRoot(options.account);
@@ -79,7 +83,8 @@ export async function startLiveCapture(
     commandExitCode = code;
     source.stop();
   });
-  const result = pump(source, sinks, ledger, onHello, options.shutdownTimeoutMs)
+  const frames = recording?.record(source) ?? source;
+  const result = pump(frames, sinks, ledger, onHello, options.shutdownTimeoutMs)
     .then((damage) => ({ balances: ledger.balances(), damage, commandExitCode }))
     .finally(() => {
       clearTimeout(durationTimer);

@@ -126,7 +126,7 @@ export class OtlpSink implements EventSink {
       streamId: this.#context.streamId,
       sequence,
       extensions,
-      resource: this.#resource,
+      resources: this.#options.resources,
     });
   }
 

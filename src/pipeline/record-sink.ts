@@ -1,8 +1,8 @@
 /**
  * Events to v1 NDJSON, without a collector between.
  */
-import { stringifyRecord } from "../evidence/json.ts";
-import type { EvidenceRecord } from "../evidence/record.ts";
+import { stringifyEvidence } from "../evidence/json.ts";
+import type { JsonValue } from "../evidence/record.ts";
 import type { CaptureClock } from "../frames/clock.ts";
 import { PROBE_NAMES } from "../frames/control.ts";
 import { type FrameEventType, frameProbe } from "../frames/fields.ts";
@@ -34,7 +34,9 @@ export class RecordSink implements EventSink {
   event(type: FrameEventType, buffer: Buffer, start: number): void {
     const { record, extensions } = toRecord(type, buffer, start, this.#clock);
     const extended = this.#withExtensions && Object.keys(extensions).length > 0;
-    this.#writer.line(stringifyRecord(extended ? ({ ...record, extensions } as EvidenceRecord) : record));
+    this.#writer.line(
+      stringifyEvidence((extended ? { ...record, extensions } : record) as unknown as JsonValue),
+    );
     const probe = PROBE_NAMES[frameProbe(buffer, start)] ?? type;
     this.#unwritten.set(probe, (this.#unwritten.get(probe) ?? 0) + 1);
   }

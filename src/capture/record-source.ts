@@ -1,0 +1,34 @@
+/**
+ * A source that is also written to a file as it is read: `capture --record FILE`, for `replay`.
+ */
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { RuntimeEvidenceError } from "../evidence/error.ts";
+import type { FrameSource } from "./source.ts";
+
+/** Opens the file now; `record` wraps a source that is started later, when rights may have been given up. */
+export async function openRecording(path: string): Promise<{ record<S extends FrameSource>(source: S): S }> {
+  const file = await open(path, "w", 0o600).catch((cause) => {
+    throw new RuntimeEvidenceError("io", `cannot write ${path}: ${cause.message}`, {
+      cause,
+      context: { path },
+    });
+  });
+  const stream = createWriteStream("", { fd: file });
+  return {
+    record: (source) => ({ ...source, chunks: recorded(source.chunks, stream) }),
+  };
+}
+
+async function* recorded(
+  chunks: AsyncIterable<Buffer>,
+  stream: ReturnType<typeof createWriteStream>,
+): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    if (!stream.write(chunk)) await once(stream, "drain");
+    yield chunk;
+  }
+  stream.end();
+  await once(stream, "finish");
+}

@@ -1,0 +1,92 @@
+/**
+ * `receive`: an embedded collector.
+ */
+import { Command, InvalidArgumentError } from "commander";
+import { grouped, startStatusLine } from "../health/status-line.ts";
+import { startReceive } from "../pipeline/receive.ts";
+import type { ListenAddress } from "../receive/receiver.ts";
+import { EXIT_BAD_INPUT, EXIT_OK } from "./exit-code.ts";
+import type { SetExitCode } from "./program.ts";
+import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
+
+interface ReceiveFlags {
+  grpc: ListenAddress | "none";
+  http: ListenAddress | "none";
+  output: string;
+  rejects?: string;
+  extensions?: boolean;
+  requestBytesMax?: number;
+  duration?: number;
+}
+
+export function receiveCommand(setExitCode: SetExitCode): Command {
+  return new Command("receive")
+    .description("receive OTLP logs and write them as v1 NDJSON")
+    .option("--grpc <host:port>", 'listen for OTLP/gRPC; "none" for not at all', parseAddress, {
+      host: "127.0.0.1",
+      port: 4317,
+    })
+    .option("--http <host:port>", 'listen for OTLP/HTTP; "none" for not at all', parseAddress, {
+      host: "127.0.0.1",
+      port: 4318,
+    })
+    .option("-o, --output <file>", 'where to write; "-" is standard output', "-")
+    .option("--rejects <file>", "keep records that are not valid v1 here, with their reasons")
+    .option("--extensions", "add what is known beyond v1, as a member of its own")
+    .option("--request-bytes-max <size>", "largest request, uncompressed (default: 16MiB)", parseSizeBytes)
+    .option("--duration <duration>", "stop after this long", parseDurationMs)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  runtime-evidence receive > evidence.ndjson
+  runtime-evidence receive --grpc 127.0.0.1:14317 --http none --output evidence.ndjson`,
+    )
+    .action(async (flags: ReceiveFlags) => setExitCode(await runReceive(flags)));
+}
+
+/** `host:port`, `[::1]:port`, or a port alone on loopback. */
+function parseAddress(text: string): ListenAddress | "none" {
+  if (text === "none") return "none";
+  const match = /^(?:(?:\[([0-9a-f:.]+)\]|([^:\s]+)):)?(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65535) throw new InvalidArgumentError("write it as 127.0.0.1:4317.");
+  return { host: match[1] ?? match[2] ?? "127.0.0.1", port };
+}
+
+async function runReceive(flags: ReceiveFlags): Promise<number> {
+  const print = (line: string) => (status ?? stderr).print(line);
+  const stderr = { print: (line: string) => void process.stderr.write(`${line}\n`) };
+  let status: ReturnType<typeof startStatusLine> | undefined;
+  const running = await startReceive({
+    grpc: flags.grpc === "none" ? undefined : flags.grpc,
+    http: flags.http === "none" ? undefined : flags.http,
+    output: flags.output,
+    rejects: flags.rejects,
+    withExtensions: flags.extensions === true,
+    requestBytesMax: flags.requestBytesMax,
+    report: print,
+  });
+  const addresses = [
+    running.grpcAddress && `OTLP/gRPC on ${running.grpcAddress}`,
+    running.httpAddress && `OTLP/HTTP on ${running.httpAddress}`,
+  ];
+  print(`receiving ${addresses.filter(Boolean).join(" and ")}; Ctrl-C ends it`);
+  const { counts } = running;
+  const render = () =>
+    `${grouped(counts.written)} records written · ${grouped(counts.foreign)} of others · ${grouped(counts.invalid)} rejected`;
+  status = startStatusLine(process.stderr, render);
+  await untilStopped(flags.duration);
+  await running.close();
+  status.end();
+  status = undefined;
+  print(render());
+  return counts.invalid > 0 ? EXIT_BAD_INPUT : EXIT_OK;
+}
+
+function untilStopped(durationMs: number | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
+    if (durationMs !== undefined) setTimeout(resolve, durationMs);
+  });
+}

@@ -1,0 +1,93 @@
+/**
+ * The way back: OTLP requests → v1 records, each validated before it is written.
+ */
+import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { stringifyEvidence } from "../evidence/json.ts";
+import type { JsonValue } from "../evidence/record.ts";
+import { createValidator } from "../evidence/validator.ts";
+import { decodeJson } from "../otlp/decode-json.ts";
+import { type DecodedLogRecord, decodeRequest } from "../otlp/decode-request.ts";
+import { toEvidence } from "../otlp/to-evidence.ts";
+import type { LineWriter } from "./line-writer.ts";
+
+/** What became of the log records; they add up to all that were read. */
+export interface RebuildCounts {
+  written: number;
+  /** Log records of other applications, passed over. */
+  foreign: number;
+  /** Ours by their attributes, but no valid v1 record. */
+  invalid: number;
+}
+
+export interface RebuilderOptions {
+  output: LineWriter;
+  /** Gets the invalid records, with their reasons, as NDJSON. */
+  rejects?: LineWriter | undefined;
+  withExtensions: boolean;
+  /** Told about each invalid record: one line with the reason. */
+  onInvalid: (reason: string) => void;
+  /** Told about each record written, by event type. */
+  onRecord?: (type: string) => void;
+}
+
+/** Rebuilds records from requests, one request at a time. */
+export class Rebuilder {
+  readonly counts: RebuildCounts = { written: 0, foreign: 0, invalid: 0 };
+  readonly #options: RebuilderOptions;
+  readonly #validate = createValidator();
+
+  constructor(options: RebuilderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes one request. It is decoded to its end before anything of it is written, so that a request which
+   * is refused leaves nothing behind.
+   * @returns how many of its records were invalid.
+   * @throws RuntimeEvidenceError `bad-input` when it can't be decoded.
+   */
+  take(encoding: "protobuf" | "json", body: Buffer): number {
+    const decoded = [...(encoding === "protobuf" ? decodeRequest(body) : decodeJson(utf8(body)))];
+    const before = this.counts.invalid;
+    for (const logRecord of decoded) this.#record(logRecord);
+    return this.counts.invalid - before;
+  }
+
+  #record(logRecord: DecodedLogRecord): void {
+    const result = toEvidence(logRecord);
+    if (result.kind === "foreign") {
+      this.counts.foreign++;
+      return;
+    }
+    if (result.kind === "invalid") {
+      this.#invalid(result.reason, undefined);
+      return;
+    }
+    const validation = this.#validate(result.record);
+    if (!validation.valid) {
+      this.#invalid(validation.errors.join("; "), result.record as unknown as JsonValue);
+      return;
+    }
+    const extended = this.#options.withExtensions && Object.keys(result.extensions).length > 0;
+    const record = extended ? { ...result.record, extensions: result.extensions } : result.record;
+    this.#options.output.line(stringifyEvidence(record as unknown as JsonValue));
+    this.counts.written++;
+    this.#options.onRecord?.(result.record.event.type);
+  }
+
+  #invalid(reason: string, record: JsonValue | undefined): void {
+    this.counts.invalid++;
+    this.#options.onInvalid(reason);
+    this.#options.rejects?.line(stringifyEvidence({ reason, ...(record === undefined ? {} : { record }) }));
+  }
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+function utf8(body: Buffer): string {
+  try {
+    return decoder.decode(body);
+  } catch (cause) {
+    throw new RuntimeEvidenceError("bad-input", "OTLP JSON that is not UTF-8", { cause });
+  }
+}
