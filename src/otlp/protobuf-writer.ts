@@ -18,7 +18,9 @@ export interface ByteBlock {
 export function byteBlock(bytes: Uint8Array): ByteBlock {
   const padded = Buffer.alloc(Math.ceil(bytes.length / 8) * 8);
   padded.set(bytes);
-  const words = Float64Array.from({ length: padded.length / 8 }, (_, index) => padded.readDoubleLE(index * 8));
+  const words = Float64Array.from({ length: padded.length / 8 }, (_, index) =>
+    padded.readDoubleLE(index * 8),
+  );
   // Doubles are the widest words that are copied without allocating. All are copied exactly but NaN, whose
   // bytes (0xf0 to 0xff, then 0x7f or 0xff) occur neither in UTF-8 nor in the lengths of short attributes.
   if (words.some(Number.isNaN)) throw new Error("these bytes cannot be copied as doubles");

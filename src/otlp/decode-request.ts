@@ -1,0 +1,241 @@
+/**
+ * Decodes protobuf of ExportLogsServiceRequest or LogsData (logs_service.proto, logs.proto), which are the
+ * same on the wire. Unknown fields are passed over; of a field that may stand once the last one counts.
+ */
+import { type AnyValue, DoubleValue } from "./any-value.ts";
+import {
+  type DecodedLogRecord,
+  type DecodedResource,
+  type DecodedScope,
+  emptyLogRecord,
+  emptyResource,
+  emptyScope,
+  valueDepthMax,
+} from "./decoded-log-record.ts";
+import { ProtobufReader, wireType } from "./protobuf-reader.ts";
+
+const { varint, fixed64, fixed32, delimited } = wireType;
+const tagOf = (field: number, wire: number): number => field * 8 + wire;
+
+/**
+ * All records of one request. Throws `bad-input` with the byte offset when the bytes are not such a message,
+ * or when a value is nested deeper than `valueDepthMax`. Allocates in proportion to `body`, which the
+ * caller limits.
+ */
+export function decodeRequest(body: Uint8Array): DecodedLogRecord[] {
+  const reader = new ProtobufReader(body);
+  const records: DecodedLogRecord[] = [];
+  readFields(reader, requestFields, records);
+  return records;
+}
+
+/** Reads one field into the target. By tag, so that a known field with another wire type is no known field. */
+type FieldReaders<Target> = ReadonlyMap<number, (reader: ProtobufReader, target: Target) => void>;
+
+function readFields<Target>(reader: ProtobufReader, readers: FieldReaders<Target>, target: Target): void {
+  while (reader.more) {
+    const tag = reader.tag();
+    const read = readers.get(tag);
+    if (read !== undefined) read(reader, target);
+    else skipUnknown(reader, readers, tag);
+  }
+}
+
+function skipUnknown<Target>(reader: ProtobufReader, readers: FieldReaders<Target>, tag: number): void {
+  for (const known of readers.keys()) {
+    if (known >>> 3 === tag >>> 3) throw reader.error(`field ${tag >>> 3} has wire type ${tag & 7}`);
+  }
+  reader.skip(tag);
+}
+
+function readMessage<Target>(reader: ProtobufReader, readers: FieldReaders<Target>, target: Target): void {
+  const outerEnd = reader.enter();
+  readFields(reader, readers, target);
+  reader.leave(outerEnd);
+}
+
+const requestFields: FieldReaders<DecodedLogRecord[]> = new Map([
+  [
+    tagOf(1, delimited),
+    (reader, records) => readMessage(reader, resourceLogsFields, { records, resource: emptyResource() }),
+  ],
+]);
+
+interface ResourceLogs {
+  readonly records: DecodedLogRecord[];
+  readonly resource: DecodedResource;
+}
+
+const resourceLogsFields: FieldReaders<ResourceLogs> = new Map([
+  [tagOf(1, delimited), (reader, { resource }) => readMessage(reader, resourceFields, resource)],
+  [
+    tagOf(2, delimited),
+    (reader, { records, resource }) =>
+      readMessage(reader, scopeLogsFields, { records, resource, scope: emptyScope() }),
+  ],
+  [
+    tagOf(3, delimited),
+    (reader, { resource }) => {
+      resource.schemaUrl = reader.key();
+    },
+  ],
+]);
+
+interface ScopeLogs extends ResourceLogs {
+  readonly scope: DecodedScope;
+}
+
+const scopeLogsFields: FieldReaders<ScopeLogs> = new Map([
+  [tagOf(1, delimited), (reader, { scope }) => readMessage(reader, scopeFields, scope)],
+  [
+    tagOf(2, delimited),
+    (reader, { records, resource, scope }) => {
+      const record = emptyLogRecord(resource, scope);
+      readMessage(reader, logRecordFields, record);
+      records.push(record);
+    },
+  ],
+  [
+    tagOf(3, delimited),
+    (reader, { scope }) => {
+      scope.schemaUrl = reader.key();
+    },
+  ],
+]);
+
+interface Attributed {
+  attributes: ReadonlyMap<string, AnyValue>;
+  droppedAttributesCount: number;
+}
+
+const readAttribute = (reader: ProtobufReader, { attributes }: Attributed): void =>
+  readKeyValue(reader, attributes as Map<string, AnyValue>, 0);
+
+const readDropped = (reader: ProtobufReader, target: Attributed): void => {
+  target.droppedAttributesCount = reader.uint32();
+};
+
+const resourceFields: FieldReaders<DecodedResource> = new Map([
+  [tagOf(1, delimited), readAttribute],
+  [tagOf(2, varint), readDropped],
+]);
+
+const scopeFields: FieldReaders<DecodedScope> = new Map<
+  number,
+  (reader: ProtobufReader, scope: DecodedScope) => void
+>([
+  [
+    tagOf(1, delimited),
+    (reader, scope) => {
+      scope.name = reader.key();
+    },
+  ],
+  [
+    tagOf(2, delimited),
+    (reader, scope) => {
+      scope.version = reader.key();
+    },
+  ],
+  [tagOf(3, delimited), readAttribute],
+  [tagOf(4, varint), readDropped],
+]);
+
+/** A reader that puts what `read` gives into one member. */
+function into<Member extends keyof DecodedLogRecord>(
+  member: Member,
+  read: (reader: ProtobufReader) => DecodedLogRecord[Member],
+): (reader: ProtobufReader, record: DecodedLogRecord) => void {
+  return (reader, record) => {
+    record[member] = read(reader);
+  };
+}
+
+const logRecordFields: FieldReaders<DecodedLogRecord> = new Map<
+  number,
+  (reader: ProtobufReader, record: DecodedLogRecord) => void
+>([
+  [tagOf(1, fixed64), into("timeUnixNano", (reader) => reader.fixed64())],
+  [tagOf(2, varint), into("severityNumber", (reader) => reader.uint32())],
+  [tagOf(3, delimited), into("severityText", (reader) => reader.key())],
+  [tagOf(5, delimited), into("body", (reader) => readAnyValue(reader, 0))],
+  [tagOf(6, delimited), readAttribute],
+  [tagOf(7, varint), readDropped],
+  [tagOf(8, fixed32), into("flags", (reader) => reader.fixed32())],
+  [tagOf(9, delimited), into("traceId", (reader) => reader.hex())],
+  [tagOf(10, delimited), into("spanId", (reader) => reader.hex())],
+  [tagOf(11, fixed64), into("observedTimeUnixNano", (reader) => reader.fixed64())],
+  [tagOf(12, delimited), into("eventName", (reader) => reader.key())],
+]);
+
+function readKeyValue(reader: ProtobufReader, attributes: Map<string, AnyValue>, depth: number): void {
+  const outerEnd = reader.enter();
+  let key = "";
+  let value: AnyValue = null;
+  while (reader.more) {
+    const tag = reader.tag();
+    if (tag === tagOf(1, delimited)) key = reader.key();
+    else if (tag === tagOf(2, delimited)) value = readAnyValue(reader, depth);
+    else if (tag >>> 3 <= 2) throw reader.error(`field ${tag >>> 3} has wire type ${tag & 7}`);
+    else reader.skip(tag);
+  }
+  reader.leave(outerEnd);
+  attributes.set(key, value);
+}
+
+function readAnyValue(reader: ProtobufReader, depth: number): AnyValue {
+  if (depth >= valueDepthMax) throw reader.error(`a value nested deeper than ${valueDepthMax} levels`);
+  const outerEnd = reader.enter();
+  let value: AnyValue = null;
+  while (reader.more) value = readOneOf(reader, reader.tag(), value, depth);
+  reader.leave(outerEnd);
+  return value;
+}
+
+function readOneOf(reader: ProtobufReader, tag: number, before: AnyValue, depth: number): AnyValue {
+  switch (tag) {
+    case tagOf(1, delimited):
+      return reader.string();
+    case tagOf(2, varint):
+      return reader.boolean();
+    case tagOf(3, varint):
+      return reader.int64();
+    case tagOf(4, fixed64):
+      return new DoubleValue(reader.double());
+    case tagOf(5, delimited):
+      return readArray(reader, depth + 1);
+    case tagOf(6, delimited):
+      return readKeyValueList(reader, depth + 1);
+    case tagOf(7, delimited):
+      return reader.bytes();
+    default:
+      if (tag >>> 3 <= 7) throw reader.error(`field ${tag >>> 3} has wire type ${tag & 7}`);
+      reader.skip(tag);
+      return before;
+  }
+}
+
+function readArray(reader: ProtobufReader, depth: number): AnyValue {
+  const outerEnd = reader.enter();
+  const items: AnyValue[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    if (tag === tagOf(1, delimited)) items.push(readAnyValue(reader, depth));
+    else if (tag >>> 3 === 1) throw reader.error(`field 1 has wire type ${tag & 7}`);
+    else reader.skip(tag);
+  }
+  reader.leave(outerEnd);
+  return items;
+}
+
+function readKeyValueList(reader: ProtobufReader, depth: number): AnyValue {
+  const outerEnd = reader.enter();
+  const members = new Map<string, AnyValue>();
+  while (reader.more) {
+    const tag = reader.tag();
+    if (tag === tagOf(1, delimited)) readKeyValue(reader, members, depth);
+    else if (tag >>> 3 === 1) throw reader.error(`field 1 has wire type ${tag & 7}`);
+    else reader.skip(tag);
+  }
+  reader.leave(outerEnd);
+  return members;
+}
