@@ -20,19 +20,26 @@ import { isRefusal, type RequestGate } from "./request-gate.ts";
 export interface GrpcReceiverOptions {
   readonly requestBytesMax: number;
   readonly requestTimeoutMs: number;
-  readonly requestsInFlightMax: number;
   readonly connectionsMax: number;
 }
 
 export interface GrpcReceiver {
   /** Listens for connections of this server. */
   readonly listener: NetServer;
-  /** Ends connections that are idle, then, after `graceMs`, all. */
-  end(graceMs: number): void;
+  /** Ends each connection when its calls are answered. */
+  drain(graceMs: number): void;
+  /** Ends all connections now. */
+  destroy(): void;
 }
 
 /** Connections without a request for this long are closed. */
 const IDLE_CONNECTION_MS = 5 * 60_000;
+
+/**
+ * Far more than the gate lets in: what the gate refuses is told to come back, but a stream beyond this limit is
+ * reset by HTTP/2, which clients take for a permanent RESOURCE_EXHAUSTED.
+ */
+const STREAMS_PER_CONNECTION_MAX = 256;
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
@@ -52,7 +59,7 @@ const LOGS_SERVICE: ServiceDefinition = {
 export function createGrpcReceiver(options: GrpcReceiverOptions, gate: RequestGate): GrpcReceiver {
   const server = new Server({
     "grpc.max_receive_message_length": options.requestBytesMax,
-    "grpc.max_concurrent_streams": options.requestsInFlightMax,
+    "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION_MAX,
     "grpc.max_connection_idle_ms": IDLE_CONNECTION_MS,
     interceptors: [admission(options.requestTimeoutMs, gate)],
   });
@@ -69,10 +76,8 @@ export function createGrpcReceiver(options: GrpcReceiverOptions, gate: RequestGa
   listener.maxConnections = options.connectionsMax;
   return {
     listener,
-    end(graceMs) {
-      connections.drain(graceMs);
-      if (graceMs === 0) server.forceShutdown();
-    },
+    drain: (graceMs) => connections.drain(graceMs),
+    destroy: () => server.forceShutdown(),
   };
 }
 

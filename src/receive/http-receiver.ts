@@ -52,6 +52,7 @@ async function answer(
   const leave = gate.enter();
   // A connection can fail at any time, also after the answer; nothing is left to do then.
   response.on("error", () => {});
+  if (!isRefusal(leave)) response.once("close", leave);
   try {
     if (isRefusal(leave)) throw new RefusedRequest(leave);
     checkRequest(request, encoding);
@@ -63,8 +64,6 @@ async function answer(
     // Anything but a refusal is the connection's end: nobody is there to answer.
     if (thrown instanceof RefusedRequest) refuse(response, encoding ?? "json", thrown.refusal);
     else response.destroy();
-  } finally {
-    if (!isRefusal(leave)) leave();
   }
 }
 

@@ -42,7 +42,7 @@ export interface ReceiverOptions {
   readonly requestTimeoutMs?: number;
   /** Time that `close` gives to requests in flight. */
   readonly closeTimeoutMs?: number;
-  /** Told about failures of `onRequest` that are not the client's fault. */
+  /** Told about failures that are not a client's fault: of `onRequest`, and of the listening sockets. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -67,21 +67,24 @@ export async function startReceiver(options: ReceiverOptions, onRequest: OnReque
     requestsInFlightMax: options.requestsInFlightMax ?? REQUESTS_IN_FLIGHT_MAX,
     connectionsMax: options.connectionsMax ?? CONNECTIONS_MAX,
   };
-  const gate = new RequestGate(limits.requestsInFlightMax, onRequest, options.onError ?? (() => {}));
+  const onError = options.onError ?? (() => {});
+  const gate = new RequestGate(limits.requestsInFlightMax, onRequest, onError);
   const grpc = options.grpc && createGrpcReceiver(limits, gate);
   const http = options.http && createHttpReceiver(limits, gate);
+  const closeTimeoutMs = options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS;
   const close = async () => {
-    const stopped = [grpc?.listener, http].map((server) => server && stopListening(server));
-    http?.closeIdleConnections();
-    grpc?.end(options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS);
-    await gate.idle(options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS);
+    const httpStopped = http && stopListening(http);
+    const grpcStopped = grpc && stopListening(grpc.listener);
+    grpc?.drain(closeTimeoutMs);
+    // Connections of gRPC end by themselves once their calls are answered; those of HTTP are kept alive.
+    await within(closeTimeoutMs, Promise.all([gate.idle(), grpcStopped]));
     http?.closeAllConnections();
-    grpc?.end(0);
-    await Promise.all(stopped);
+    grpc?.destroy();
+    await Promise.all([httpStopped, grpcStopped]);
   };
   try {
-    const grpcAddress = grpc && options.grpc && (await listen(grpc.listener, options.grpc, "gRPC"));
-    const httpAddress = http && options.http && (await listen(http, options.http, "HTTP"));
+    const grpcAddress = grpc && options.grpc && (await listen(grpc.listener, options.grpc, "gRPC", onError));
+    const httpAddress = http && options.http && (await listen(http, options.http, "HTTP", onError));
     return { ...(grpcAddress && { grpcAddress }), ...(httpAddress && { httpAddress }), close };
   } catch (thrown) {
     await close();
@@ -89,16 +92,32 @@ export async function startReceiver(options: ReceiverOptions, onRequest: OnReque
   }
 }
 
-function listen(server: Server, address: ListenAddress, what: string): Promise<AddressInfo> {
+function listen(
+  server: Server,
+  address: ListenAddress,
+  what: string,
+  onError: (error: unknown) => void,
+): Promise<AddressInfo> {
   const { host = LOOPBACK, port } = address;
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException) => reject(listenError(error, what, `${host}:${port}`));
     server.once("error", fail);
     server.listen({ host, port }, () => {
       server.off("error", fail);
+      // A listening server fails when file descriptors run out, for example; it goes on afterwards.
+      server.on("error", onError);
       resolve(server.address() as AddressInfo);
     });
   });
+}
+
+async function within(timeoutMs: number, done: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  await Promise.race([done, timeout]);
+  clearTimeout(timer);
 }
 
 function stopListening(server: Server): Promise<void> {

@@ -63,15 +63,11 @@ export class RequestGate {
     }
   }
 
-  /** Resolves when no request is in flight, after `timeoutMs` at the latest. */
-  idle(timeoutMs: number): Promise<void> {
+  /** Resolves when no request is in flight. */
+  idle(): Promise<void> {
     if (this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      this.#whenIdle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
+      this.#whenIdle = resolve;
     });
   }
 }

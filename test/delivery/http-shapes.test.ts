@@ -1,6 +1,6 @@
 /** Every status of the table as the sender meets it, without sockets. */
 import assert from "node:assert/strict";
-import type { Interceptor, Scope } from "nock";
+import type nockModule from "nock";
 import { createSender } from "../../src/delivery/create-sender.ts";
 import { readOtlpOptions } from "../../src/delivery/otlp-environment.ts";
 import { sealed } from "./sealed.ts";
@@ -9,7 +9,7 @@ const never = new AbortController().signal;
 const collector = "http://collector.test:4318";
 
 describe("the HTTP sender, status by status", () => {
-  let nock: typeof import("nock");
+  let nock: typeof nockModule;
   // nock takes over the sockets of the whole process as soon as it is imported, gRPC's too.
   before(async () => {
     nock = (await import("nock")).default;
@@ -22,7 +22,7 @@ describe("the HTTP sender, status by status", () => {
     nock.restore();
   });
 
-  async function send(reply: (post: Interceptor) => Scope) {
+  async function send(reply: (post: nockModule.Interceptor) => nockModule.Scope) {
     const scope = reply(nock(collector).post("/base/v1/logs"));
     const { options } = readOtlpOptions({ OTEL_EXPORTER_OTLP_ENDPOINT: `${collector}/base/` });
     const sender = createSender(options);
