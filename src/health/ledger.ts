@@ -54,9 +54,10 @@ export class Ledger {
     for (const probe of probes) this.#accounts.set(probe, new Account());
   }
 
-  /** Takes the kernel's latest totals. */
+  /** Takes the kernel's latest totals; those of a probe that is not captured are all zero and left out. */
   kernel(probe: string, counts: KernelCounts): void {
-    this.#account(probe).kernel = counts;
+    const account = this.#accounts.get(probe);
+    if (account !== undefined) account.kernel = counts;
   }
 
   /** One event's frame was read. */

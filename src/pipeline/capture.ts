@@ -119,6 +119,7 @@ async function pump(
   try {
     return await runFrameLoop({ source, clock: sinks.clock, ledger, sinks: sinks.all, onHello });
   } finally {
+    source.stop();
     // Also after a failure: what was read before it is delivered.
     for (const sink of sinks.all) await sink.end(shutdownTimeoutMs);
   }

@@ -6,7 +6,8 @@ import { stringifyEvidence } from "../evidence/json.ts";
 import type { JsonValue } from "../evidence/record.ts";
 import { createValidator } from "../evidence/validator.ts";
 import { decodeJson } from "../otlp/decode-json.ts";
-import { type DecodedLogRecord, decodeRequest } from "../otlp/decode-request.ts";
+import { decodeRequest } from "../otlp/decode-request.ts";
+import type { DecodedLogRecord } from "../otlp/decoded-log-record.ts";
 import { toEvidence } from "../otlp/to-evidence.ts";
 import type { LineWriter } from "./line-writer.ts";
 
@@ -63,7 +64,7 @@ export class Rebuilder {
       this.#invalid(result.reason, undefined);
       return;
     }
-    const validation = this.#validate(result.record);
+    const validation = this.#validate(result.record as unknown as JsonValue);
     if (!validation.valid) {
       this.#invalid(validation.errors.join("; "), result.record as unknown as JsonValue);
       return;
