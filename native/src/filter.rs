@@ -53,7 +53,7 @@ pub fn fill(maps: &SharedMaps, filters: &Filters, own: &[u32]) -> Result<(), Fai
         let map = maps.get(name)?;
         if entries.len() > map.max_entries() as usize {
             let room = map.max_entries();
-            return Err(refused(format!("{name} has room for {room} entries")));
+            return Err(refused(&format!("{name} has room for {room} entries")));
         }
         for (key, flags) in entries {
             map.update(&key, &[flags], MapFlags::ANY).map_err(|error| {
@@ -87,7 +87,7 @@ fn collect<T>(
 fn comm_key(comm: &str) -> Result<Vec<u8>, Failure> {
     let limit = FRAME_COMM_BYTES as usize - 1;
     if comm.is_empty() || comm.len() > limit || comm.contains('\0') {
-        return Err(refused(format!("a comm has 1 to {limit} bytes, {comm:?} has not")));
+        return Err(refused(&format!("a comm has 1 to {limit} bytes, {comm:?} has not")));
     }
     let mut key = comm.as_bytes().to_vec();
     key.resize(FRAME_COMM_BYTES as usize, 0);
@@ -98,7 +98,7 @@ fn comm_key(comm: &str) -> Result<Vec<u8>, Failure> {
 fn path_key(path: &str) -> Result<Vec<u8>, Failure> {
     let limit = FILTER_PATH_BYTES_MAX as usize;
     if path.is_empty() || path.len() > limit || path.contains('\0') {
-        return Err(refused(format!("a path prefix has 1 to {limit} bytes, {path:?} has not")));
+        return Err(refused(&format!("a path prefix has 1 to {limit} bytes, {path:?} has not")));
     }
     let bits = u32::try_from(path.len() * 8).unwrap_or(u32::MAX);
     let mut key = bits.to_le_bytes().to_vec();
@@ -107,7 +107,7 @@ fn path_key(path: &str) -> Result<Vec<u8>, Failure> {
     Ok(key)
 }
 
-fn refused(reason: String) -> Failure {
+fn refused(reason: &str) -> Failure {
     Failure::usage("bad_config", format!("the configuration is refused: {reason}"))
 }
 

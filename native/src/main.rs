@@ -20,7 +20,6 @@ mod frame;
 mod hello;
 mod hook;
 mod launch;
-#[allow(dead_code, clippy::unreadable_literal)]
 #[path = "layout.gen.rs"]
 mod layout;
 mod load;

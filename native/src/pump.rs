@@ -83,7 +83,7 @@ impl Pump {
         for fd in stop.descriptors() {
             // SAFETY: both are open for as long as `stop` lives, which is longer than this call.
             let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-            // A regular file can't be watched. It is at its end anyway, which `check` notices.
+            // Fails for a regular file.
             let _ = watch(&wake_ups, fd, libc::EPOLLIN, 0);
         }
         Ok(Self {
@@ -136,14 +136,12 @@ impl Pump {
     }
 
     fn deliver(&mut self) -> Result<(), OutputError> {
-        loop {
-            self.stop.check();
-            if self.stop.requested() {
-                return Ok(());
-            }
+        // A regular file as stdin can't be waited for: it is at its end from the beginning.
+        self.stop.check();
+        while !self.stop.requested() {
             self.report()?;
             match self.round()? {
-                Round::Full => {}
+                Round::Full => self.stop.check(),
                 Round::Some => {
                     self.output.borrow_mut().flush()?;
                     self.wait(self.batch_window_ms);
@@ -151,6 +149,7 @@ impl Pump {
                 Round::Empty => self.sleep()?,
             }
         }
+        Ok(())
     }
 
     /// Asks to be woken by the next event. Once woken, lets events gather for a batch window; a program
@@ -209,7 +208,11 @@ impl Pump {
         let count = unsafe {
             libc::epoll_wait(self.wake_ups.as_raw_fd(), ready.as_mut_ptr(), 4, timeout_ms.into())
         };
-        ready.iter().take(usize::try_from(count).unwrap_or(0)).any(|event| event.u64 == RANG)
+        let ready = &ready[..usize::try_from(count).unwrap_or(0)];
+        if ready.iter().any(|event| event.u64 != RANG) {
+            self.stop.check();
+        }
+        ready.iter().any(|event| event.u64 == RANG)
     }
 
     /// Writes the clock's offset and the counters when they are due.
