@@ -1,9 +1,5 @@
 /** The name this exporter gives itself to collectors (OTLP exporter specification, "User Agent"). */
-import { readFileSync } from "node:fs";
-
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
+import { packageVersion } from "../otlp/resource.ts";
 
 /** `runtime-evidence/VERSION`; the version is the package's. */
-export const USER_AGENT = `runtime-evidence/${version}`;
+export const USER_AGENT = `runtime-evidence/${packageVersion}`;
