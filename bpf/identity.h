@@ -31,43 +31,46 @@ static __always_inline __u32 innermost_pid(struct pid *pid, __u32 level)
 	return number;
 }
 
-/*
- * Start time and innermost pid of the current process. Loads through a BTF pointer cost a tenth of helper
- * calls and are allowed since Linux 5.11; the branch not taken is removed at load.
- */
-static __always_inline void read_process(struct identity *identity)
+/* Loads through BTF pointers: most of these would be a helper call each, and they run for every event. */
+static __always_inline void follow_task(struct identity *identity, struct task_struct *task)
 {
-	struct pid *pid;
-	__u32 level;
+	struct task_struct *leader = task->group_leader;
+	struct pid *pid = leader->thread_pid;
+	__u32 level = pid->level;
 
-	if (can_follow_task()) {
-		struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
-
-		identity->start_boot_ns = leader->start_boottime;
-		pid = leader->thread_pid;
-		level = pid->level;
-	} else {
-		struct task_struct *task = (void *)bpf_get_current_task();
-		struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-
-		identity->start_boot_ns = BPF_CORE_READ(leader, start_boottime);
-		pid = BPF_CORE_READ(leader, thread_pid);
-		level = BPF_CORE_READ(pid, level);
-	}
+	identity->pid = task->tgid;
+	identity->tid = task->pid;
+	identity->uid = task->cred->uid.val;
+	identity->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+	identity->start_boot_ns = leader->start_boottime;
 	identity->namespace_pid = level == 0 ? identity->pid : innermost_pid(pid, level);
 }
 
-/* Fills in all of the current task. */
-static __always_inline void identify_current(struct identity *identity)
+/* The same for kernels before 5.11. */
+static __always_inline void copy_from_task(struct identity *identity, struct task_struct *task)
 {
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 level = BPF_CORE_READ(pid, level);
 
 	identity->pid = pid_tgid >> 32;
 	identity->tid = pid_tgid;
-	identity->cgroup_id = bpf_get_current_cgroup_id();
 	identity->uid = bpf_get_current_uid_gid();
+	identity->cgroup_id = bpf_get_current_cgroup_id();
+	identity->start_boot_ns = BPF_CORE_READ(leader, start_boottime);
+	identity->namespace_pid = level == 0 ? identity->pid : innermost_pid(pid, level);
+}
+
+/* Fills in all of the current task. The branch that this kernel does not take is removed at load. */
+static __always_inline void identify_current(struct identity *identity)
+{
+	if (can_follow_task())
+		follow_task(identity, bpf_get_current_task_btf());
+	else
+		copy_from_task(identity, (void *)bpf_get_current_task());
+	/* Not read from the task: before Linux 5.17 its bytes after the NUL are not cleared. */
 	bpf_get_current_comm(identity->comm, sizeof(identity->comm));
-	read_process(identity);
 }
 
 /* The identity as it stands in a frame header: struct identity repeats a run of its fields. */

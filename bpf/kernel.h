@@ -130,6 +130,29 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+/* include/linux/cred.h */
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
+/* include/linux/kernfs.h; one u64 since Linux 5.5 */
+struct kernfs_node {
+	__u64 id;
+};
+
+/* include/linux/cgroup-defs.h */
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 /* include/linux/sched.h; start_boottime is of Linux 5.5 */
 struct task_struct {
 	unsigned int flags;
@@ -139,6 +162,8 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	__u64 start_boottime;
+	const struct cred *cred;
+	struct css_set *cgroups;
 	struct mm_struct *mm;
 	struct files_struct *files;
 	struct signal_struct *signal;
