@@ -17,7 +17,7 @@ const constantName = (prefix: string, name: string): string =>
 function upstreamKeys(registry: Registry): string[] {
   const own = new Set(registry.attributes.map(({ key }) => key));
   const references = [...registry.groups, ...registry.events].flatMap(({ attributes }) => attributes);
-  return [...new Set(references.map(({ ref }) => ref))].filter((key) => key && !own.has(key)).sort();
+  return [...new Set(references.map(({ ref }) => ref))].filter((key) => !own.has(key)).sort();
 }
 
 /** Widest line that the formatter leaves alone (`lineWidth` in biome.json). */

@@ -20,8 +20,8 @@ interface SourceTextAccess {
 }
 const exactJson = JSON as unknown as SourceTextAccess;
 
-/** A number that JSON.parse may round although it is an integer: many digits, or an exponent. */
-const needsExactness = /(?:^|[:,[\s])-?(?:\d[\d.]{15}|[\d.]+[eE])/;
+/** A number that JSON.parse may round although it is an integer (many digits, or an exponent), and -0. */
+const needsExactness = /(?:^|[:,[\s])(?:-?(?:\d[\d.]{15}|[\d.]+[eE])|-0)/;
 
 /**
  * Parses one JSON text. Throws `bad-input` for text that is not JSON, an integer beyond `integerDigitsMax`
@@ -47,7 +47,8 @@ function parseError(thrown: unknown): RuntimeEvidenceError {
   if (thrown instanceof RangeError) return tooDeep();
   // V8 quotes the text after a comma; the text is hostile and may be long.
   const reason = thrown instanceof Error ? (thrown.message.split(/, ?["']|[\r\n]/)[0] ?? "") : "";
-  return new RuntimeEvidenceError("bad-input", `not JSON: ${reason.slice(0, 120)}`);
+  const printable = reason.slice(0, 120).replace(/[^\x20-\x7e]/g, "?");
+  return new RuntimeEvidenceError("bad-input", `not JSON: ${printable}`);
 }
 
 function tooDeep(): RuntimeEvidenceError {

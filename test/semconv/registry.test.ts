@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { staleFiles } from "../../semconv/generate.ts";
+import { readRegistry } from "../../semconv/registry.ts";
+import type { EventType } from "../../src/evidence/record.ts";
+import * as constants from "../../src/otlp/attributes.gen.ts";
+import {
+  eventFields,
+  eventName,
+  eventTypeKey,
+  eventTypes,
+  extensionFields,
+  recordFields,
+  resourceFields,
+} from "../../src/otlp/mapping.ts";
+import { fixedAttributes } from "../../src/otlp/projection.ts";
+
+const registry = readRegistry();
+const ownKeys = registry.attributes.map(({ key }) => key);
+const references = [...registry.groups, ...registry.events].flatMap(({ attributes }) => attributes);
+const allKeys = [...new Set([...ownKeys, ...references.map(({ ref }) => ref)])];
+const keysOf = (id: string): string[] => {
+  const found = [
+    ...registry.events.map(({ name, ...rest }) => ({ id: name, ...rest })),
+    ...registry.groups,
+  ].find((group) => group.id === id);
+  assert.ok(found, id);
+  return found.attributes.map(({ ref }) => ref);
+};
+
+describe("the attribute registry", () => {
+  it("names attributes and events as OpenTelemetry's naming rules say", () => {
+    for (const name of [...ownKeys, ...registry.events.map((event) => event.name)]) {
+      assert.match(name, /^runtime_evidence(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+$/, name);
+      assert.ok(name.length <= 100, name);
+    }
+    assert.equal(new Set(ownKeys).size, ownKeys.length, "each attribute is defined once");
+  });
+
+  it("has no attribute that is also a namespace of another", () => {
+    for (const key of allKeys) {
+      for (const other of allKeys)
+        assert.ok(!other.startsWith(`${key}.`), `${key} is a namespace of ${other}`);
+    }
+  });
+
+  it("has no two attributes that become one label in Loki or one constant", () => {
+    // Loki makes one underscore of each run of other characters than letters and digits.
+    const labels = allKeys.map((key) => key.replace(/[^a-zA-Z0-9]+/g, "_"));
+    assert.equal(new Set(labels).size, allKeys.length);
+  });
+
+  it("describes every attribute, with examples where weaver wants them", () => {
+    for (const { key, brief, type, examples, stability } of registry.attributes) {
+      assert.match(brief, /\.$/, key);
+      assert.equal(stability, "development", key);
+      if (type === "string" || type === "string[]") assert.ok(examples && examples.length > 0, key);
+      if (typeof type === "object") assert.ok(type.members.length > 0, key);
+    }
+  });
+
+  it("defines or refers to every key of the mapping table, in the event that it belongs to", () => {
+    assert.deepEqual(registry.events.map(({ name }) => name).sort(), eventTypes.map(eventName).sort());
+    for (const type of eventTypes as readonly EventType[]) {
+      const keys = keysOf(eventName(type));
+      const expected = [...recordFields, ...eventFields[type]].map(({ key }) => key as string);
+      for (const key of [...expected, eventTypeKey, ...(fixedAttributes[type] ?? []).map(([name]) => name)]) {
+        assert.ok(keys.includes(key), `${key} in ${type}`);
+      }
+    }
+    for (const { key } of resourceFields) assert.ok(keysOf("runtime_evidence.resource").includes(key), key);
+    for (const { key } of extensionFields)
+      assert.ok(
+        references.some(({ ref }) => ref === key),
+        key,
+      );
+  });
+
+  it("defines what it refers to, and uses what it defines", () => {
+    const used = new Set(references.map(({ ref }) => ref));
+    for (const key of ownKeys) assert.ok(used.has(key), `${key} belongs to no event or group`);
+    for (const ref of used) {
+      if (ref.startsWith("runtime_evidence.")) assert.ok(ownKeys.includes(ref), `${ref} is not defined`);
+    }
+  });
+
+  it("requires in events what v1 requires", () => {
+    for (const type of eventTypes as readonly EventType[]) {
+      const event = registry.events.find(({ name }) => name === eventName(type));
+      for (const field of [...recordFields, ...eventFields[type]]) {
+        const level = event?.attributes.find(({ ref }) => ref === field.key)?.requirement_level;
+        assert.equal(level === "required", "required" in field, `${type}: ${field.key}`);
+      }
+    }
+  });
+
+  it("gives each attribute a type that can hold its field", () => {
+    const otelTypes = { integer: "int", string: "string", boolean: "boolean", "string-array": "string[]" };
+    const fields = [
+      ...recordFields,
+      ...resourceFields,
+      ...extensionFields,
+      ...Object.values(eventFields).flat(),
+    ];
+    for (const { key, type } of fields) {
+      const definition = registry.attributes.find((attribute) => attribute.key === key);
+      if (definition === undefined) continue;
+      const defined = typeof definition.type === "string" ? definition.type : "string";
+      assert.equal(defined, otelTypes[type], key);
+    }
+  });
+
+  it("is what the constants and the documentation were generated from", () => {
+    assert.deepEqual(staleFiles(registry), []);
+    assert.deepEqual(
+      Object.entries(constants)
+        .filter(([name]) => name.startsWith("ATTR_"))
+        .map(([, key]) => key)
+        .sort(),
+      [...allKeys].sort(),
+    );
+  });
+});
