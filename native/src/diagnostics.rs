@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 /// How a run ends. Only `main` turns it into an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,15 +76,16 @@ pub fn report_panics() {
 }
 
 fn write(level: &str, code: &str, message: &str, details: Value) {
-    let mut line = Map::new();
-    line.insert("level".into(), level.into());
-    line.insert("code".into(), code.into());
-    line.insert("message".into(), message.into());
-    if let Value::Object(details) = details {
-        line.extend(details);
+    #[derive(Serialize)]
+    struct Line<'a> {
+        level: &'a str,
+        code: &'a str,
+        message: &'a str,
+        #[serde(flatten)]
+        details: Value,
     }
-    let mut text = Value::Object(line).to_string();
-    text.push('\n');
+    let line = Line { level, code, message, details };
+    let text = serde_json::to_string(&line).unwrap_or_default() + "\n";
     // One write, so that lines of several processes do not mix. Nobody is left to tell if it fails.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -90,7 +90,7 @@ fn load_object(
             Err(error) => error,
         };
         let log = refusal::take_libbpf_log();
-        let refusal = refusal::explain("load the program", &error, &log);
+        let refusal = refusal::explain("load its programs", &error, &log);
         match refusal::refused_program(&log) {
             Some(program)
                 if refused.len() + 1 < programs && refused.iter().all(|(r, _)| *r != program) =>

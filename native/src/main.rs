@@ -36,8 +36,6 @@ mod tree;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use serde_json::json;
-
 use config::Config;
 use diagnostics::{Exit, Failure};
 use output::Output;
@@ -113,11 +111,6 @@ fn capture() -> Result<(), Failure> {
             code: "nothing_attached",
             message: format!("no hook could be attached: {first}"),
         });
-    }
-    for hook in attached.hooks.iter().filter(|hook| hook.reason.is_some()) {
-        let message =
-            format!("{} of {}: {}", hook.hook, hook.probe, hook.reason.as_deref().unwrap_or(""));
-        diagnostics::warn("hook_impaired", &message, json!({ "hook": hook }));
     }
     let pump = Pump::new(attached, &config, output, stop)?;
     privilege::drop_all(config.user)?;

@@ -87,6 +87,8 @@ fn system_calls() -> Result<BpfProgram, seccompiler::BackendError> {
     // How often a program was skipped.
     rules.insert(libc::SYS_bpf, when(0, SeccompCmpOp::Eq, BPF_OBJ_GET_INFO_BY_FD.into())?);
     rules.insert(libc::SYS_ioctl, when(1, SeccompCmpOp::Eq, PERF_EVENT_IOC_DISABLE)?);
+    // The standard library checks with it, in debug builds, that what it closes is open.
+    rules.insert(libc::SYS_fcntl, when(1, SeccompCmpOp::Eq, libc::F_GETFD as u64)?);
     let architecture = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, architecture)?
         .try_into()
@@ -172,6 +174,16 @@ mod tests {
             libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) as c_int
         });
         assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSYS);
+    }
+
+    #[test]
+    fn a_panic_is_survived_and_told() {
+        let status = filtered(|| {
+            crate::diagnostics::report_panics();
+            let died = std::panic::catch_unwind(|| panic!("of this test, in a filtered process"));
+            c_int::from(died.is_err())
+        });
+        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 1);
     }
 
     #[test]
