@@ -43,6 +43,8 @@ const CHANNEL_OPTIONS: ClientOptions = {
   "grpc.service_config_disable_resolution": 1,
 };
 
+const ABORTED: SendOutcome = { kind: "retryable", reason: "aborted" };
+
 const identity = (bytes: Buffer): Buffer => bytes;
 
 /**
@@ -112,8 +114,6 @@ class GrpcSender implements Sender {
     return classifyGrpcStatus(error.code ?? status.UNKNOWN, message, delayMs);
   }
 }
-
-const ABORTED: SendOutcome = { kind: "retryable", reason: "aborted" };
 
 /** Names that end in `-bin` carry bytes, given as base64 (grpc/grpc doc/PROTOCOL-HTTP2.md). */
 function toMetadata(headers: ReadonlyMap<string, string>): Metadata {

@@ -27,6 +27,8 @@ const RESPONSE_BYTES_MAX = 4 * 1024 * 1024;
 /** An idle connection is closed after this; shorter than what most servers and proxies keep. */
 const IDLE_CONNECTION_MS = 15_000;
 
+const ABORTED: SendOutcome = { kind: "retryable", reason: "aborted" };
+
 const gzipAsync = promisify(gzip);
 
 /**
@@ -68,11 +70,21 @@ class HttpSender implements Sender {
   }
 
   async send(request: { readonly body: Buffer }, signal: AbortSignal): Promise<SendOutcome> {
+    let body: Buffer;
     try {
-      const body = await this.#encode(request.body);
+      body = await this.#encode(request.body);
+    } catch (thrown) {
+      // Only a body that is no OTLP request fails here, and it would fail every time.
+      return {
+        kind: "permanent",
+        reason: "encoding",
+        message: thrown instanceof Error ? thrown.message : "",
+      };
+    }
+    try {
       return this.#outcome(await this.#post(body, signal));
     } catch (thrown) {
-      return signal.aborted ? { kind: "retryable", reason: "aborted" } : this.#failed(thrown);
+      return signal.aborted ? ABORTED : this.#failed(thrown);
     }
   }
 

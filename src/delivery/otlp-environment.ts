@@ -3,6 +3,9 @@
  * configuration/sdk-environment-variables.md). The command line wins, then `OTEL_EXPORTER_OTLP_LOGS_*`, then
  * `OTEL_EXPORTER_OTLP_*`, then the default. Empty is unset; what cannot be parsed is a warning and ignored.
  *
+ * `OTEL_BLRP_MAX_QUEUE_SIZE`, `_MAX_EXPORT_BATCH_SIZE` and `_EXPORT_TIMEOUT` have no effect: they count records,
+ * where queue and batches here are bounded by bytes, and a request is tried until it is delivered.
+ *
  * Beyond the specification: with an endpoint from the command line on port 4317 and no protocol given
  * anywhere, the protocol is grpc, because that port is gRPC's by registration.
  */

@@ -77,6 +77,16 @@ describe("the HTTP sender", () => {
     assert.equal(typeof JSON.parse(requests[0]?.body.toString() ?? ""), "object");
   });
 
+  it("takes a body that is no OTLP request, and so has no JSON form, as permanent", async () => {
+    const { port, requests } = await recorder();
+    const sender = createSender(optionsFor("http/json", port));
+    const cut = { body: Buffer.from([0x0a, 0x7f]), recordCount: 1, sealedAtMs: 0 };
+    const outcome = await sender.send(cut, never);
+    await sender.close();
+    assert.equal(outcome.kind === "permanent" && outcome.reason, "encoding");
+    assert.equal(requests.length, 0);
+  });
+
   it("keeps its connection for the next request", async () => {
     const ports = new Set<number | undefined>();
     const port = await serve((request, response) => {
