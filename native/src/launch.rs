@@ -5,6 +5,7 @@
 //! will be CMD as a decimal and a newline. Then it reads bytes: 0 is go, 1 to 64 is a signal to send.
 //! Without a go before the end of the stream, CMD is never started.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{Error, ErrorKind};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -24,7 +25,7 @@ const NOT_FOUND: u8 = 127;
 
 /// Returns the exit code: CMD's own, or 128 plus the signal that ended it. It also returns in the
 /// child, when CMD could not be executed.
-pub fn launch(command: &[String]) -> Result<u8, Failure> {
+pub fn launch(command: &OsStr, arguments: &[OsString]) -> Result<u8, Failure> {
     // SAFETY: fcntl takes no pointer. It fails if nobody handed the descriptor over.
     if unsafe { libc::fcntl(CONTROL, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
         return Err(Failure::usage("no_control", "launch needs a socket as descriptor 3"));
@@ -38,7 +39,7 @@ pub fn launch(command: &[String]) -> Result<u8, Failure> {
         -1 => Err(Failure::os("fork_failed", "start a process")),
         0 => {
             drop(go_writer);
-            Ok(wait_and_execute(&go_reader, command))
+            Ok(wait_and_execute(&go_reader, command, arguments))
         }
         child => {
             drop(go_reader);
@@ -48,14 +49,14 @@ pub fn launch(command: &[String]) -> Result<u8, Failure> {
 }
 
 /// The child: CMD after the go.
-fn wait_and_execute(go: &OwnedFd, command: &[String]) -> u8 {
+fn wait_and_execute(go: &OwnedFd, command: &OsStr, arguments: &[OsString]) -> u8 {
     // SAFETY: the descriptor is this process's own copy and not used any more.
     unsafe { libc::close(CONTROL) };
     if read_byte(go.as_raw_fd()) != Some(GO) {
         return NOT_STARTED;
     }
-    let error = Command::new(&command[0]).args(&command[1..]).exec();
-    eprintln!("runtime-evidence-probe: failed to run {}: {error}", command[0]);
+    let error = Command::new(command).args(arguments).exec();
+    eprintln!("runtime-evidence-probe: failed to run {}: {error}", command.display());
     if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }
 }
 

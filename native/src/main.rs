@@ -33,6 +33,7 @@ mod stop;
 mod tracefs;
 mod tree;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -67,19 +68,16 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<u8, Failure> {
-    let arguments: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(std::ffi::OsString::into_string)
-        .collect::<Result<_, _>>()
-        .map_err(|_| Failure::usage("usage", "an argument is not UTF-8"))?;
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // Only the command that `launch` starts may be other than UTF-8.
+    let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or("")).collect();
     match words.as_slice() {
         [] => capture().map(|()| 0),
         ["check"] => check::check().map(|document| {
             println!("{document}");
             0
         }),
-        ["launch", "--", _, ..] => launch::launch(&arguments[2..]),
+        ["launch", "--", _, ..] => launch::launch(&arguments[2], &arguments[3..]),
         ["--version"] => {
             println!("runtime-evidence-probe {}", hello::PROBE_VERSION);
             Ok(0)

@@ -58,9 +58,8 @@ impl Stop {
 
     /// Looks, without waiting, whether the run has to end.
     pub fn check(&self) {
-        let watched =
+        let mut watched =
             self.descriptors().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-        let mut watched = watched;
         // SAFETY: the array has two entries.
         unsafe { libc::poll(watched.as_mut_ptr(), 2, 0) };
         if watched[0].revents != 0 {

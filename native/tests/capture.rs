@@ -1,5 +1,6 @@
 //! Whole runs on the real kernel. They need root; where the kernel or the user does not allow eBPF
 //! they print why and pass.
+#![allow(clippy::unwrap_used)]
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -263,6 +264,7 @@ fn check_tells_each_hook_and_never_fails() {
 }
 
 /// Not by a macro of print: what those write is shown of failed tests only.
+#[allow(clippy::explicit_write)]
 fn skipped(reason: &str) {
     let test = std::thread::current().name().unwrap_or("").to_owned();
     writeln!(std::io::stderr(), "skipped {test}: {reason}").unwrap();

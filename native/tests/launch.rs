@@ -1,5 +1,7 @@
 //! `launch`: CMD starts when told to, as the caller, and its end is reported truly.
+#![allow(clippy::unwrap_used)]
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -17,6 +19,10 @@ struct Launched {
 
 impl Launched {
     fn new(command: &[&str]) -> Self {
+        Self::of(&command.iter().map(OsStr::new).collect::<Vec<_>>())
+    }
+
+    fn of(command: &[&OsStr]) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut launcher = Command::new(env!("CARGO_BIN_EXE_runtime-evidence-probe"));
@@ -140,4 +146,13 @@ fn the_command_inherits_nothing_of_the_launcher() {
     let terminal =
         (1_u64 << (libc::SIGINT - 1)) | (1 << (libc::SIGQUIT - 1)) | (1 << (libc::SIGPIPE - 1));
     assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & terminal, 0, "{output}");
+}
+
+#[test]
+fn arguments_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = OsStr::from_bytes(b"\xff\xfe");
+    let mut launched = Launched::of(&["printf".as_ref(), "%s".as_ref(), bytes]);
+    launched.tell(GO);
+    assert_eq!(launched.end().stdout, b"\xff\xfe");
 }
