@@ -1,91 +1,103 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import {
+  assertBooksBalance,
+  booksOf,
+  CLI,
+  needsKernel,
+  readRecords,
+  runCli,
+  trigger,
+} from "../kernel/live.ts";
 import { skip } from "../skip.ts";
 import { collectorMissing, type StartedCollector, startCollector } from "./collector.ts";
 
-const REPOSITORY = new URL("../../", import.meta.url).pathname;
-const OPEN_LOOP = join(REPOSITORY, "build/triggers/open-loop");
-const PROBE = join(REPOSITORY, "native/target/release/runtime-evidence-probe");
-/** Enough for several requests of the default size. */
-const OPENS = 20_000;
-/** Documented in --help: this kernel or user does not allow it. */
-const EXIT_NOT_PERMITTED = 4;
-
-interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function runtimeEvidence(...args: string[]): Promise<Ended> {
-  const limits = { cwd: REPOSITORY, timeout: 60_000, maxBuffer: 256 * 1024 * 1024 };
-  return new Promise((resolve) => {
-    execFile(process.execPath, ["src/cli/main.ts", ...args], limits, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
-    });
-  });
-}
-
-function missing(): string | undefined {
-  if (process.getuid?.() !== 0) return "eBPF needs root";
-  for (const path of [PROBE, OPEN_LOOP]) if (!existsSync(path)) return `${path} is not built`;
-  return collectorMissing();
-}
+/** The same work each time: opens, execs with children, a connection over IPv4 and one over IPv6. */
+const WORK = `cat /etc/hostname /etc/os-release > /dev/null; ls / > /dev/null; ${trigger("tcp-pair")} 4 client; ${trigger("tcp-pair")} 6 server; printf x > "$1/r\u00e4ksm\u00f6rg\u00e5s"`;
 
 describe("one capture, two sinks", function () {
-  this.timeout(120_000);
-  let directory: string;
-  let collector: StartedCollector | undefined;
-
+  this.timeout(90_000);
+  let collector: StartedCollector;
+  let directory = "";
   before(async function () {
-    const reason = missing();
-    if (reason !== undefined) skip(this, reason);
-    const { code, stderr } = await runtimeEvidence("capture", "--output", "/dev/null", "--", "true");
-    if (code === EXIT_NOT_PERMITTED) skip(this, stderr.trim());
+    const missing = collectorMissing();
+    if (missing !== undefined) skip(this, missing);
+    needsKernel(this);
+    directory = mkdtempSync(join(tmpdir(), "runtime-evidence-two-sinks-"));
   });
-
   beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), "runtime-evidence-two-sinks-"));
+    collector = await startCollector({ config: "file" });
   });
-
   afterEach(async () => {
     await collector?.remove();
-    collector = undefined;
-    await rm(directory, { recursive: true, force: true });
   });
+  after(() => directory !== "" && rmSync(directory, { recursive: true }));
 
-  for (const protocol of ["grpc", "http/protobuf", "http/json"]) {
-    it(`over ${protocol}, a real Collector's files convert to what --output wrote, one for one`, async () => {
-      collector = await startCollector({ config: "file" });
-      const endpoint = protocol === "grpc" ? collector.grpcEndpoint : collector.httpEndpoint;
-      const output = join(directory, "direct.ndjson");
-      const sinks = ["--otlp-endpoint", endpoint, "--otlp-protocol", protocol, "--output", output];
-      const captured = await runtimeEvidence(
+  const byText = (ndjson: string) => ndjson.trimEnd().split("\n").sort();
+
+  for (const { protocol, endpoint } of [
+    { protocol: "grpc", endpoint: "grpcEndpoint" },
+    { protocol: "http/protobuf", endpoint: "httpEndpoint" },
+    { protocol: "http/json", endpoint: "httpEndpoint" },
+  ] as const) {
+    it(`${protocol}: what the real Collector stored converts back to what --output wrote, one for one`, async () => {
+      const output = join(directory, `${protocol.replace("/", "-")}.ndjson`);
+      const sinks = ["--otlp-endpoint", collector[endpoint], "--otlp-protocol", protocol, "--output", output];
+      const run = await runCli([
         "capture",
         ...sinks,
+        "--summary",
+        "json",
         "--",
-        OPEN_LOOP,
-        "/nonexistent/file",
-        `${OPENS}`,
-      );
-      assert.equal(captured.code, 0, captured.stderr);
+        "sh",
+        "-c",
+        WORK,
+        "-",
+        directory,
+      ]);
+      assert.equal(run.code, 0, run.stderr);
+      const books = booksOf(run);
+      assertBooksBalance(books);
       await collector.stop();
-
-      const direct = (await readFile(output, "utf8")).trimEnd().split("\n");
-      const opens = direct.filter((line) => line.includes('"/nonexistent/file"')).length;
-      assert.equal(opens, OPENS);
+      const written = readFileSync(output, "utf8");
+      const records = readRecords(written);
+      assert.deepEqual(
+        new Set(records.map(({ event }) => event.type)),
+        new Set(["file_open", "process_exec", "tcp_state"]),
+      );
+      assert.equal(
+        records.length,
+        books.reduce((sum, { exported }) => sum + Number(exported), 0),
+      );
       for (const stored of [collector.jsonPath, collector.protoPath]) {
-        const converted = await runtimeEvidence("convert", stored, "--output", "-");
+        const converted = await runCli(["convert", stored]);
         assert.equal(converted.code, 0, converted.stderr);
-        // Requests in flight at once may be stored in another order than they were sent.
-        const lines = converted.stdout.trimEnd().split("\n");
-        assert.equal(lines.length, direct.length);
-        assert.ok(lines.sort().join("\n") === direct.toSorted().join("\n"), `${stored} differs`);
+        assert.deepEqual(byText(converted.stdout), byText(written), stored);
       }
     });
   }
+
+  it("options from the environment are used", async () => {
+    const output = execFileSync(process.execPath, [CLI, "capture", "--summary", "json", "--", "true"], {
+      env: {
+        ...process.env,
+        OTEL_EXPORTER_OTLP_ENDPOINT: collector.grpcEndpoint,
+        OTEL_EXPORTER_OTLP_PROTOCOL: "grpc",
+        OTEL_EXPORTER_OTLP_LOGS_COMPRESSION: "gzip",
+        OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test",
+        OTEL_SERVICE_NAME: "named-by-the-environment",
+      },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    assert.equal(output.toString(), "", "with a collector, nothing goes to standard output");
+    await collector.stop();
+    const stored = readFileSync(collector.jsonPath, "utf8");
+    assert.match(stored, /named-by-the-environment/);
+    assert.match(stored, /deployment\.environment\.name/);
+    const { stdout } = await runCli(["convert", collector.jsonPath]);
+    assert.ok(readRecords(stdout).some(({ event }) => event.type === "process_exec"));
+  });
 });
