@@ -2,6 +2,7 @@
  * Writes a Runtime Evidence v1 record as an OTLP log record, losing nothing.
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
+import type { Extensions } from "../evidence/extensions.ts";
 import type { EventType, EvidenceRecord, Integer, JsonValue } from "../evidence/record.ts";
 import { isInt64 } from "./any-value.ts";
 import {
@@ -15,7 +16,6 @@ import {
 } from "./attribute-slot.ts";
 import type { LogRecordWriter } from "./log-record-writer.ts";
 import {
-  type Extensions,
   eventFields,
   eventTypes,
   extensionFields,

@@ -2,6 +2,7 @@
  * The one mapping table between Runtime Evidence v1 and OpenTelemetry. Each v1 field stands here once; the
  * encoders, the decoder and the tests are made from it. Order is the order of writing.
  */
+import type { Extensions } from "../evidence/extensions.ts";
 import type { EventType } from "../evidence/record.ts";
 import * as attributes from "./attributes.gen.ts";
 
@@ -124,21 +125,6 @@ export const eventName = (type: EventType): string => `runtime_evidence.${type}`
 /** Whether `value` is the type of an event of v1. */
 export function isEventType(value: unknown): value is EventType {
   return typeof value === "string" && Object.hasOwn(eventFields, value);
-}
-
-/** Extra facts about an event that are no part of v1; the attributes say what each is. */
-export interface Extensions {
-  pathRead?: "exit";
-  /** The `Raw` members are base64. */
-  pathRaw?: string;
-  filenameRaw?: string;
-  argv0Raw?: string;
-  commRaw?: string;
-  attribution?: "current" | "owner";
-  namespacePid?: number;
-  /** Nanoseconds since boot. */
-  startTime?: number | bigint;
-  truncated?: boolean;
 }
 
 /** The attributes of `Extensions`; written after the event's fields. `member` is that of `Extensions`. */

@@ -1,7 +1,7 @@
 /**
  * Resources and the instrumentation scope, encoded once and put into every request.
  */
-import { readFileSync } from "node:fs";
+import { VERSION } from "../evidence/version.ts";
 import { type AttributeRecord, delimitedField, encodeKeyValue, stringField } from "./any-value.ts";
 import {
   ATTR_RUNTIME_EVIDENCE_CONTAINER_ID,
@@ -11,6 +11,8 @@ import {
   UPSTREAM_SCHEMA_URL,
 } from "./attributes.gen.ts";
 import { containerAttributes } from "./projection.ts";
+
+export { VERSION as packageVersion } from "../evidence/version.ts";
 
 /** The fields of ResourceLogs (logs.proto) before its scopes. Two are the same only if they are one object. */
 export interface EncodedResource {
@@ -45,15 +47,10 @@ export function encodeScope({ name, version, schemaUrl, attributes }: Scope): En
   return { bytes: Buffer.concat([scope, stringField(3, schemaUrl)]) };
 }
 
-/** Version of this package. `package.json` is two folders up from `src/otlp` and from `dist/otlp`. */
-export const packageVersion: string = JSON.parse(
-  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
-).version;
-
 /** The instrumentation scope of every record: this program, and the schema its records follow. */
 export const evidenceScope: Scope = {
   name: "runtime-evidence",
-  version: packageVersion,
+  version: VERSION,
   schemaUrl: SCHEMA_URL,
   attributes: { [ATTR_RUNTIME_EVIDENCE_RECORD_SCHEMA_VERSION]: "1" },
 };

@@ -3,13 +3,13 @@
  * says of a member, because some backends keep everything as text. What others added is left alone.
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
+import type { Extensions } from "../evidence/extensions.ts";
 import { parseDecimal, parseEvidenceJson } from "../evidence/json.ts";
 import type { EventType, EvidenceRecord, JsonValue } from "../evidence/record.ts";
 import { type AnyValue, type AttributeMap, DoubleValue } from "./any-value.ts";
 import { ATTR_LOG_RECORD_UID, ATTR_RUNTIME_EVIDENCE_RESIDUAL } from "./attributes.gen.ts";
 import type { DecodedLogRecord } from "./decoded-log-record.ts";
 import {
-  type Extensions,
   eventFields,
   eventName,
   eventTypeKey,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { Extensions } from "../../src/evidence/extensions.ts";
 import { parseEvidenceJson, stringifyEvidence } from "../../src/evidence/json.ts";
 import type { EvidenceRecord, JsonValue } from "../../src/evidence/record.ts";
 import { createValidator } from "../../src/evidence/validator.ts";
@@ -7,7 +8,6 @@ import { decodeJson } from "../../src/otlp/decode-json.ts";
 import { decodeRequest } from "../../src/otlp/decode-request.ts";
 import type { DecodedLogRecord } from "../../src/otlp/decoded-log-record.ts";
 import { encodeRecord } from "../../src/otlp/encode-record.ts";
-import type { Extensions } from "../../src/otlp/mapping.ts";
 import { RequestBuilder } from "../../src/otlp/request-builder.ts";
 import { requestToJson } from "../../src/otlp/request-json.ts";
 import { createResourceSource } from "../../src/otlp/resource.ts";
