@@ -107,18 +107,19 @@ class HttpSender implements Sender {
         headers: { ...this.#headers, "content-length": body.byteLength },
       });
       const { timeoutMs } = this.#options;
+      const settled = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
+      };
       // Rejected before the request is destroyed: what destroying does to the response says nothing useful.
       const end = (reason: Error) => {
+        settled();
         reject(reason);
         request.destroy();
       };
       const timer = timeoutMs === 0 ? undefined : setTimeout(() => end(new Timeout(timeoutMs)), timeoutMs);
       const abort = () => end(new Error("aborted"));
       signal.addEventListener("abort", abort, { once: true });
-      const settled = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", abort);
-      };
       readResponse(request).then(resolve, reject).finally(settled);
       request.end(body);
     });
