@@ -15,7 +15,7 @@ static LOG: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 
 /// Keeps libbpf's messages instead of printing them.
 pub fn keep_libbpf_log() {
-    set_print(Some((PrintLevel::Info, |_, message| {
+    set_print(Some((PrintLevel::Warn, |_, message| {
         let mut log = LOG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for line in message.lines().filter(|line| !line.trim().is_empty()) {
             if log.len() == LOG_LINES_MAX {
@@ -36,8 +36,7 @@ pub fn refused_program(log: &[String]) -> Option<String> {
     log.iter().find_map(|line| {
         let rest = line.split_once("prog '")?.1;
         let (program, said) = rest.split_once('\'')?;
-        (said.contains("failed to load") || said.contains("BPF program load failed"))
-            .then(|| program.to_owned())
+        said.contains("failed").then(|| program.to_owned())
     })
 }
 
@@ -58,16 +57,18 @@ pub fn explain(step: &str, error: &libbpf_rs::Error, log: &[String]) -> Refusal 
              confidentiality mode forbids it altogether",
         );
     }
-    let detail =
-        verifier_says(log).or_else(|| libbpf_says(log)).unwrap_or_else(|| error.to_string());
-    let reason: String =
-        format!("failed to {step}: {detail}").chars().take(REASON_CHARS_MAX).collect();
-    Refusal::new(reason, hint(kind))
+    let reason = match verifier_says(log) {
+        Some(verdict) => format!("the kernel's verifier refused the program: {verdict}"),
+        None => format!("failed to {step}: {}", libbpf_says(log).unwrap_or(error.to_string())),
+    };
+    // Said of tracepoints, kernel functions and fields alike.
+    let lacks = kind == ErrorKind::NotFound || reason.contains("failed to find kernel BTF");
+    Refusal::new(reason.chars().take(REASON_CHARS_MAX).collect::<String>(), hint(kind, lacks))
 }
 
-fn hint(kind: ErrorKind) -> &'static str {
+fn hint(kind: ErrorKind, lacks: bool) -> &'static str {
     match kind {
-        ErrorKind::NotFound => "the kernel lacks what this hook needs; a newer one may have it",
+        _ if lacks => "the kernel lacks what this hook needs; a newer one may have it",
         ErrorKind::OutOfMemory => "choose a smaller ring or raise the memory limit of the cgroup",
         _ => "report it with the output of `runtime-evidence-probe check` and `uname -a`",
     }
@@ -84,8 +85,9 @@ fn verifier_says(log: &[String]) -> Option<String> {
         .cloned()
 }
 
+/// Its first warning: the later ones are consequences.
 fn libbpf_says(log: &[String]) -> Option<String> {
-    log.last().map(|line| line.trim_start_matches("libbpf: ").to_owned())
+    log.first().map(|line| line.trim_start_matches("libbpf: ").to_owned())
 }
 
 #[cfg(test)]
