@@ -12,7 +12,6 @@ PROBE := native/target/release/runtime-evidence-probe
 COLLECTOR := build/otelcol
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 TRIGGER_SOURCES := $(wildcard test/triggers/*.c)
-TRIGGERS := $(patsubst test/triggers/%.c,build/triggers/%,$(TRIGGER_SOURCES))
 TS_SOURCES := $(shell find src -name '*.ts' 2>/dev/null)
 
 .PHONY: help demo test test-long check format build bench generate clean
@@ -23,10 +22,10 @@ help: ## this text
 demo: build ## capture live for a few seconds, send over OTLP, rebuild v1, print a summary
 	@node examples/demo.ts
 
-test: build $(COLLECTOR) $(TRIGGERS) ## all tests; ends with "N passed, N failed, N skipped"
+test: build $(COLLECTOR) build/.triggers ## all tests; ends with "N passed, N failed, N skipped"
 	@node test/run.ts
 
-test-long: build $(COLLECTOR) $(TRIGGERS) ## the tests that take longer, too
+test-long: build $(COLLECTOR) build/.triggers ## the tests that take longer, too
 	@RUNTIME_EVIDENCE_TEST_LONG=1 node test/run.ts
 
 check: build ## format, lint, types, generated files, tidy test
@@ -44,12 +43,14 @@ format: node_modules ## rewrite sources in the project's format
 
 build: $(PROBE) dist/.built ## the probe and the exporter
 
-bench: build $(TRIGGERS) ## benchmarks beside a rival in the same run; writes docs/benchmarks.md
+bench: build build/.triggers ## benchmarks beside a rival in the same run; writes docs/benchmarks.md
 	node bench/run.ts
 
-generate: build ## what is generated from bpf/frame.h and semconv/
+generate: build/.tools node_modules ## what is generated from bpf/frame.h and semconv/
 	node semconv/generate.ts
-	node bpf/generate-layout.ts --build
+	@mkdir -p build/bpf
+	clang -g -O2 -target bpf -c bpf/layout.bpf.c -o build/bpf/layout.bpf.o
+	node bpf/generate-layout.ts build/bpf/layout.bpf.o
 
 clean: ## remove what was built
 	rm -rf build dist native/target
@@ -73,8 +74,8 @@ dist/.built: node_modules package.json tsconfig.json tsconfig.build.json $(TS_SO
 	@touch $@
 
 $(COLLECTOR): $(wildcard test/backends/collector/*)
-	cd test/backends/collector && go build -trimpath -o $(CURDIR)/$@ .
+	cd test/backends/collector && go build -trimpath -ldflags='-s -w' -o $(CURDIR)/$@ .
 
-build/triggers/%: test/triggers/%.c build/.tools
-	@mkdir -p build/triggers
-	cc -O2 -Wall -Werror -o $@ $<
+build/.triggers: build/.tools test/triggers/Makefile $(TRIGGER_SOURCES)
+	$(MAKE) --no-print-directory -C test/triggers
+	@touch $@

@@ -15,8 +15,8 @@ import {
 import { skip } from "../skip.ts";
 import { collectorMissing, type StartedCollector, startCollector } from "./collector.ts";
 
-/** The same work each time: opens, execs with children, a connection over IPv4 and one over IPv6. */
-const WORK = `cat /etc/hostname /etc/os-release > /dev/null; ls / > /dev/null; ${trigger("tcp-pair")} 4 client; ${trigger("tcp-pair")} 6 server; printf x > "$1/r\u00e4ksm\u00f6rg\u00e5s"`;
+/** The same work each time: opens (several requests of them), execs, connections over IPv4 and IPv6. */
+const WORK = `${trigger("open-loop")} /nonexistent/x 20000; cat /etc/hostname /etc/os-release > /dev/null; ls / > /dev/null; ${trigger("tcp-pair")} 4 client; ${trigger("tcp-pair")} 6 server; printf x > "$1/r\u00e4ksm\u00f6rg\u00e5s"`;
 
 describe("one capture, two sinks", function () {
   this.timeout(90_000);
