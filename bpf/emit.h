@@ -8,10 +8,12 @@
 #define RUNTIME_EVIDENCE_EMIT_H
 
 /*
- * How far above wakeup_bytes a reader that is awake is still told. Programs on several CPUs can step over the
- * exact limit, so it must be more than 0; each wake-up interrupts this CPU, so it must not be much.
+ * A reader that is awake is told that wakeup_bytes wait for it: asking the ring costs a helper call, so only
+ * one in WAKEUP_CHECK_EVERY events does, and there is a range above the limit in which the answer is yes. It
+ * is wide enough for so many frames of any size, and narrow because each wake-up interrupts this CPU.
  */
-#define WAKEUP_SLACK_BYTES 8192
+#define WAKEUP_CHECK_EVERY 16
+#define WAKEUP_SLACK_BYTES (WAKEUP_CHECK_EVERY * 4096)
 
 static __always_inline struct probe_counters *counters_of(enum probe_id probe)
 {
@@ -32,7 +34,7 @@ static __always_inline void count(__u64 *counter)
  * our output a wake-up can be missed; its own timeout (100 ms) bounds that. Two CPUs may both see the flag
  * and both wake: that does no harm, and spares an atomic exchange, which needs Linux 5.12.
  */
-static __always_inline __u64 wakeup_flags(void *ring, volatile __u32 *asleep)
+static __always_inline __u64 wakeup_flags(void *ring, volatile __u32 *asleep, __u64 emitted)
 {
 	__u64 waiting;
 
@@ -40,6 +42,8 @@ static __always_inline __u64 wakeup_flags(void *ring, volatile __u32 *asleep)
 		*asleep = 0;
 		return BPF_RB_FORCE_WAKEUP;
 	}
+	if (emitted % WAKEUP_CHECK_EVERY)
+		return BPF_RB_NO_WAKEUP;
 	waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	return waiting - wakeup_bytes < WAKEUP_SLACK_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
@@ -61,7 +65,7 @@ static __always_inline void count_output(long error, struct probe_counters *coun
 static __always_inline void emit_event(void *frame, __u64 bytes, struct probe_counters *counters)
 {
 	struct reader_state *state = reader();
-	__u64 flags = state ? wakeup_flags(&events, &state->events_asleep) : 0;
+	__u64 flags = state ? wakeup_flags(&events, &state->events_asleep, counters->emitted) : 0;
 
 	count_output(bpf_ringbuf_output(&events, frame, bytes, flags), counters);
 }
@@ -70,7 +74,7 @@ static __always_inline void emit_event(void *frame, __u64 bytes, struct probe_co
 static __always_inline void emit_exec_event(void *frame, __u64 bytes, struct probe_counters *counters)
 {
 	struct reader_state *state = reader();
-	__u64 flags = state ? wakeup_flags(&exec_events, &state->exec_events_asleep) : 0;
+	__u64 flags = state ? wakeup_flags(&exec_events, &state->exec_events_asleep, counters->emitted) : 0;
 
 	count_output(bpf_ringbuf_output(&exec_events, frame, bytes, flags), counters);
 }

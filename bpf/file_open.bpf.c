@@ -143,8 +143,9 @@ static __always_inline struct open_scratch *scratch_of_cpu(void)
 }
 
 /* Takes the remembered call of this thread, if there is one. */
-static __always_inline bool take_pending(__u64 pid_tgid, struct open_call *call)
+static __always_inline bool take_pending(struct open_call *call)
 {
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct open_call *pending = bpf_map_lookup_elem(&pending_opens, &pid_tgid);
 
 	if (!pending)
@@ -155,9 +156,10 @@ static __always_inline bool take_pending(__u64 pid_tgid, struct open_call *call)
 	return true;
 }
 
-static __always_inline void remember(__u64 pid_tgid, const struct open_call *call,
-				     struct probe_counters *counters)
+static __always_inline void remember(const struct open_call *call, struct probe_counters *counters)
 {
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
 	if (bpf_map_update_elem(&pending_opens, &pid_tgid, call, BPF_NOEXIST))
 		count(&counters->lost[LOST_PENDING_FULL]);
 	else
@@ -168,7 +170,8 @@ static __always_inline int enter(struct open_call *call)
 {
 	struct probe_counters *counters = counters_of(PROBE_FILE_OPEN);
 	struct open_scratch *scratch = scratch_of_cpu();
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct task_struct *current = current_task();
+	__u32 pid = current_pid(current);
 	struct open_call unfinished;
 	long path_bytes;
 
@@ -176,13 +179,13 @@ static __always_inline int enter(struct open_call *call)
 		return 0;
 	count(&counters->seen);
 	/* Its sys_exit was skipped; it must not be taken for the exit of this call. */
-	if (pending_open_count && take_pending(pid_tgid, &unfinished))
+	if (pending_open_count && take_pending(&unfinished))
 		count(&counters->lost[LOST_UNFINISHED]);
-	if (!process_passes(pid_tgid >> 32, tree_flags_of(pid_tgid >> 32))) {
+	if (!process_passes(pid, tree_flags_of(pid))) {
 		count(&counters->filtered);
 		return 0;
 	}
-	identify_current(identity_in(&scratch->frame.header));
+	identify(identity_in(&scratch->frame.header), current);
 	if (!identity_passes(identity_in(&scratch->frame.header))) {
 		count(&counters->filtered);
 		return 0;
@@ -192,7 +195,7 @@ static __always_inline int enter(struct open_call *call)
 	if (path_bytes > 0 && path_bytes <= PATH_READ_BYTES)
 		emit_open(scratch, call, path_bytes - 1, 0, counters);
 	else
-		remember(pid_tgid, call, counters);
+		remember(call, counters);
 	return 0;
 }
 
@@ -207,9 +210,9 @@ static __always_inline int leave(void)
 		return 0;
 	counters = counters_of(PROBE_FILE_OPEN);
 	scratch = scratch_of_cpu();
-	if (!counters || !scratch || !take_pending(bpf_get_current_pid_tgid(), &call))
+	if (!counters || !scratch || !take_pending(&call))
 		return 0;
-	identify_current(identity_in(&scratch->frame.header));
+	identify(identity_in(&scratch->frame.header), current_task());
 	path_bytes = read_call(&call, &scratch->frame);
 	if (path_bytes > 0 && path_bytes <= PATH_READ_BYTES)
 		emit_open(scratch, &call, path_bytes - 1, FRAME_F_PATH_AT_EXIT, counters);

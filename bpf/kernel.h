@@ -164,6 +164,7 @@ struct task_struct {
 	__u64 start_boottime;
 	const struct cred *cred;
 	struct css_set *cgroups;
+	char comm[16];
 	struct mm_struct *mm;
 	struct files_struct *files;
 	struct signal_struct *signal;

@@ -83,7 +83,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		count(&counters->filtered);
 		return 0;
 	}
-	identify_current(identity_in(&frame->header));
+	identify(identity_in(&frame->header), current_task());
 	if (!identity_passes(identity_in(&frame->header))) {
 		count(&counters->filtered);
 		return 0;

@@ -50,7 +50,7 @@ struct {
 
 static __always_inline void identify_owner(struct socket_owner *owner)
 {
-	identify_current(&owner->identity);
+	identify(&owner->identity, current_task());
 	owner->tree_flags = tree_flags_of(owner->identity.pid);
 }
 
