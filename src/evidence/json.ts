@@ -10,7 +10,7 @@ export const integerDigitsMax = 1000;
 /** Deepest nesting that is read; deeper values could exhaust the stack of whatever walks them. */
 export const jsonDepthMax = 300;
 
-/** `JSON.rawJSON` and the reviver's `context` of ECMAScript's JSON.parse source text access; Node 22 has them. */
+/** `JSON.rawJSON` and the reviver's `context` of ECMAScript's JSON.parse source text access; Node 22 has both. */
 interface SourceTextAccess {
   parse(
     text: string,
@@ -88,11 +88,29 @@ export function parseDecimal(text: string): Integer | undefined {
 
 /** JSON of any value, on one line, integers exact. */
 export function stringifyEvidence(value: JsonValue): string {
-  return containsBigInt(value) ? JSON.stringify(value, replaceBigInt) : JSON.stringify(value);
+  if (!containsBigInt(value)) return JSON.stringify(value);
+  return stringifyLeadingBigInt(value) ?? JSON.stringify(value, replaceBigInt);
 }
 
 function replaceBigInt(_: string, member: unknown): unknown {
   return typeof member === "bigint" ? exactJson.rawJSON(String(member)) : member;
+}
+
+/**
+ * The usual case, a record whose one bigint is `ts_ns` at its front: written with 0 in its place, and the 0
+ * replaced. A replacer function takes three times as long.
+ */
+function stringifyLeadingBigInt(value: JsonValue): string | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const members = value as Readonly<Record<string, JsonValue>>;
+  for (const first in members) {
+    if (typeof members[first] !== "bigint") return undefined;
+    const copy = { ...members, [first]: 0 };
+    if (containsBigInt(copy)) return undefined;
+    const head = `{${JSON.stringify(first)}:`;
+    return `${head}${members[first]}${JSON.stringify(copy).slice(head.length + 1)}`;
+  }
+  return undefined;
 }
 
 function containsBigInt(value: unknown): boolean {

@@ -91,7 +91,7 @@ const scopeLogsFields: FieldReaders<ScopeLogs> = new Map([
     tagOf(2, delimited),
     (reader, { records, resource, scope }) => {
       const record = emptyLogRecord(resource, scope);
-      readMessage(reader, logRecordFields, record);
+      readLogRecord(reader, record);
       records.push(record);
     },
   ],
@@ -140,32 +140,61 @@ const scopeFields: FieldReaders<DecodedScope> = new Map<
   [tagOf(4, varint), readDropped],
 ]);
 
-/** A reader that puts what `read` gives into one member. */
-function into<Member extends keyof DecodedLogRecord>(
-  member: Member,
-  read: (reader: ProtobufReader) => DecodedLogRecord[Member],
-): (reader: ProtobufReader, record: DecodedLogRecord) => void {
-  return (reader, record) => {
-    record[member] = read(reader);
-  };
+/** Fields of LogRecord; those that are not here are of a later version. */
+const logRecordFieldMax = 12;
+
+/** Spelled out, and not a table, because it is run for each attribute of each record. */
+function readLogRecord(reader: ProtobufReader, record: DecodedLogRecord): void {
+  const outerEnd = reader.enter();
+  const attributes = record.attributes as Map<string, AnyValue>;
+  while (reader.more) {
+    const tag = reader.tag();
+    if (tag === tagOf(6, delimited)) readKeyValue(reader, attributes, 0);
+    else readLogRecordField(reader, record, tag);
+  }
+  reader.leave(outerEnd);
 }
 
-const logRecordFields: FieldReaders<DecodedLogRecord> = new Map<
-  number,
-  (reader: ProtobufReader, record: DecodedLogRecord) => void
->([
-  [tagOf(1, fixed64), into("timeUnixNano", (reader) => reader.fixed64())],
-  [tagOf(2, varint), into("severityNumber", (reader) => reader.uint32())],
-  [tagOf(3, delimited), into("severityText", (reader) => reader.key())],
-  [tagOf(5, delimited), into("body", (reader) => readAnyValue(reader, 0))],
-  [tagOf(6, delimited), readAttribute],
-  [tagOf(7, varint), readDropped],
-  [tagOf(8, fixed32), into("flags", (reader) => reader.fixed32())],
-  [tagOf(9, delimited), into("traceId", (reader) => reader.hex())],
-  [tagOf(10, delimited), into("spanId", (reader) => reader.hex())],
-  [tagOf(11, fixed64), into("observedTimeUnixNano", (reader) => reader.fixed64())],
-  [tagOf(12, delimited), into("eventName", (reader) => reader.key())],
-]);
+function readLogRecordField(reader: ProtobufReader, record: DecodedLogRecord, tag: number): void {
+  switch (tag) {
+    case tagOf(1, fixed64):
+      record.timeUnixNano = reader.fixed64();
+      return;
+    case tagOf(2, varint):
+      record.severityNumber = reader.uint32();
+      return;
+    case tagOf(3, delimited):
+      record.severityText = reader.key();
+      return;
+    case tagOf(5, delimited):
+      record.body = readAnyValue(reader, 0);
+      return;
+    case tagOf(7, varint):
+      record.droppedAttributesCount = reader.uint32();
+      return;
+    case tagOf(8, fixed32):
+      record.flags = reader.fixed32();
+      return;
+    case tagOf(9, delimited):
+      record.traceId = reader.hex();
+      return;
+    case tagOf(10, delimited):
+      record.spanId = reader.hex();
+      return;
+    case tagOf(11, fixed64):
+      record.observedTimeUnixNano = reader.fixed64();
+      return;
+    case tagOf(12, delimited):
+      record.eventName = reader.key();
+      return;
+    default:
+      // Field 4 was in use once (logs.proto: reserved) and is no field of another wire type.
+      if (tag >>> 3 <= logRecordFieldMax && tag >>> 3 !== 4) {
+        throw reader.error(`field ${tag >>> 3} has wire type ${tag & 7}`);
+      }
+      reader.skip(tag);
+  }
+}
 
 function readKeyValue(reader: ProtobufReader, attributes: Map<string, AnyValue>, depth: number): void {
   const outerEnd = reader.enter();

@@ -68,6 +68,23 @@ describe("lossless JSON", () => {
     );
   }).timeout(20_000);
 
+  it("writes an integer beyond doubles wherever it stands", () => {
+    const big = 10n ** 20n;
+    for (const value of [
+      big,
+      [big, -big],
+      { a: big, b: 0, c: "0" },
+      { '"a': big },
+      { a: big, b: [{ c: big }] },
+      { a: 1, b: big },
+      JSON.parse('{"__proto__":1}'),
+      Object.defineProperty({ b: 1 }, "__proto__", { value: big, enumerable: true }),
+    ] as JsonValue[]) {
+      assert.deepStrictEqual(parseEvidenceJson(stringifyEvidence(value)), value);
+    }
+    assert.equal(stringifyEvidence({ a: big, b: 0 }), '{"a":100000000000000000000,"b":0}');
+  });
+
   it("leaves digits within text alone", () => {
     const text = '{"a":"x: 12345678901234567890","12345678901234567890":[1e2,"1e400"]}';
     assert.deepStrictEqual(parseEvidenceJson(text), {
