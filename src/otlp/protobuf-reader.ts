@@ -9,11 +9,15 @@ import { StringTable } from "./string-table.ts";
 
 export const wireType = { varint: 0, fixed64: 1, delimited: 2, fixed32: 5 } as const;
 
+/** Longest strings that are looked for among those already read; longer ones seldom come again. */
+const keyBytesMax = 48;
+const valueBytesMax = 17;
+
 export class ProtobufReader {
   readonly #buffer: Buffer;
   /** Keys and values apart: values that never come again must not push out the keys, which always do. */
-  readonly #keys = new StringTable();
-  readonly #values = new StringTable();
+  readonly #keys = new StringTable(keyBytesMax);
+  readonly #values = new StringTable(valueBytesMax);
   position = 0;
   /** Where the message ends that is being read. */
   #end: number;
@@ -143,6 +147,15 @@ export class ProtobufReader {
 
   /** A varint of up to 64 bits: returns the low half, and leaves the high one in `#high`. */
   #varint(): number {
+    const first = this.position;
+    const only = this.#buffer[first] as number;
+    if (first >= this.#end || only > 0x7f) return this.#longVarint();
+    this.position = first + 1;
+    this.#high = 0;
+    return only;
+  }
+
+  #longVarint(): number {
     const buffer = this.#buffer;
     const start = this.position;
     let low = 0;

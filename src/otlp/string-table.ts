@@ -5,18 +5,22 @@
 
 /** Power of two. A string goes to one place only; the last one there stays. */
 const places = 512;
-/** Longer strings seldom come again, and comparing them is not cheaper. */
-const bytesMax = 48;
 
 export class StringTable {
+  readonly #bytesMax: number;
   readonly #bytes = new Array<Uint8Array | undefined>(places).fill(undefined);
   readonly #strings = new Array<string>(places).fill("");
+
+  /** Strings of more than `bytesMax` bytes are not kept. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
 
   /** The string of `buffer[start, end)`; invalid UTF-8 becomes U+FFFD. */
   read(buffer: Buffer, start: number, end: number): string {
     const length = end - start;
     if (length === 0) return "";
-    if (length > bytesMax) return buffer.toString("utf8", start, end);
+    if (length > this.#bytesMax) return buffer.toString("utf8", start, end);
     const place = hash(buffer, start, length);
     const known = this.#bytes[place];
     if (known !== undefined && equals(known, buffer, start, length)) return this.#strings[place] as string;
