@@ -60,7 +60,7 @@ build/.tools:
 	@mkdir -p build && touch $@
 
 node_modules: package.json package-lock.json
-	npm ci --no-fund --no-audit
+	npm ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
 $(PROBE): build/.tools native/Cargo.toml native/Cargo.lock native/build.rs $(wildcard native/src/*.rs) $(BPF_SOURCES)

@@ -10,7 +10,8 @@ export function skip(context: Mocha.Context, reason: string): never {
   const runnable = context.currentTest ?? context.test;
   const suite = runnable?.parent;
   // A skipped `before` hook leaves all tests of its suite out.
-  if ((context.test as { type?: string } | undefined)?.type === "hook") suite?.eachTest((test) => void reasons.set(test, reason));
+  if ((context.test as { type?: string } | undefined)?.type === "hook")
+    suite?.eachTest((test) => void reasons.set(test, reason));
   if (runnable !== undefined) reasons.set(runnable, reason);
   context.skip();
   throw new Error("unreachable: mocha's skip throws");
