@@ -75,6 +75,20 @@ describe("the attribute registry", () => {
       );
   });
 
+  it("has no member that weaver does not know, such as a comma in plain text makes one", () => {
+    const known = new Set("key type stability brief note examples ref requirement_level".split(" "));
+    for (const part of [...registry.attributes, ...references]) {
+      for (const name of Object.keys(part))
+        assert.ok(known.has(name), `"${name}" in ${JSON.stringify(part)}`);
+    }
+    for (const { key, type } of registry.attributes) {
+      if (typeof type !== "object") continue;
+      for (const part of type.members) {
+        for (const name of Object.keys(part)) assert.match(name, /^(id|value|brief|stability)$/, key);
+      }
+    }
+  });
+
   it("defines what it refers to, and uses what it defines", () => {
     const used = new Set(references.map(({ ref }) => ref));
     for (const key of ownKeys) assert.ok(used.has(key), `${key} belongs to no event or group`);
