@@ -31,9 +31,14 @@ enum frame_kind {
 	FRAME_HELLO = 1, /* always the first frame of a stream */
 	FRAME_CLOCK = 2, /* a new offset between boot time and wall clock */
 	FRAME_COUNTERS = 3, /* totals since start, of every probe */
+	FRAME_ATTACH_POINT = 4, /* what an attach point of function_call is; before its first event */
+	FRAME_PROCESS_RUNTIME = 5, /* the runtime of a process image; before its first function_call */
 	FRAME_FILE_OPEN = 16,
 	FRAME_PROCESS_EXEC = 17,
 	FRAME_TCP_STATE = 18,
+	FRAME_NET_CONNECT = 19,
+	FRAME_SSL_OP = 20,
+	FRAME_FUNCTION_CALL = 21,
 };
 
 /* One probe per observation; a probe may have several hooks. Index into the counters. */
@@ -41,6 +46,9 @@ enum probe_id {
 	PROBE_FILE_OPEN = 0,
 	PROBE_PROCESS_EXEC = 1,
 	PROBE_TCP_STATE = 2,
+	PROBE_NET_CONNECT = 3,
+	PROBE_SSL_OP = 4,
+	PROBE_FUNCTION_CALL = 5,
 	PROBE_COUNT,
 };
 
@@ -61,6 +69,7 @@ enum frame_flag {
 	FRAME_F_TRUNCATED = 1 << 1, /* a string was longer than its limit */
 	FRAME_F_ARGV0_ABSENT = 1 << 2, /* process_exec: argv[0] could not be read, or argc is 0 */
 	FRAME_F_FINAL = 1 << 3, /* counters: the last frame of the stream */
+	FRAME_F_ENTRY_ONLY = 1 << 4, /* uprobe events: the function's exits are not probed */
 };
 
 /* The hook that saw a file_open. */
@@ -69,6 +78,32 @@ enum open_hook {
 	OPEN_HOOK_OPENAT2 = 1,
 	OPEN_HOOK_OPEN = 2,
 	OPEN_HOOK_CREAT = 3,
+};
+
+/* The libc function of a net_connect. */
+enum connect_function {
+	CONNECT_FUNCTION_CONNECT = 0,
+	CONNECT_FUNCTION_ACCEPT = 1,
+	CONNECT_FUNCTION_ACCEPT4 = 2,
+};
+
+/* The OpenSSL function of an ssl_op. */
+enum ssl_function {
+	SSL_FUNCTION_READ = 0,
+	SSL_FUNCTION_WRITE = 1,
+	SSL_FUNCTION_READ_EX = 2,
+	SSL_FUNCTION_WRITE_EX = 3,
+};
+
+/* Names of Runtime Evidence v1. */
+enum process_runtime {
+	RUNTIME_NATIVE = 0,
+	RUNTIME_JVM = 1,
+	RUNTIME_NODE = 2,
+	RUNTIME_PYTHON = 3,
+	RUNTIME_DOTNET = 4,
+	RUNTIME_GO = 5,
+	RUNTIME_RUBY = 6,
 };
 
 /* How the process of a tcp_state was found. */
@@ -116,6 +151,49 @@ struct tcp_state_body {
 	__u16 dport; /* host order */
 	__u8 saddr[16]; /* network order; AF_INET uses the first four bytes */
 	__u8 daddr[16];
+};
+
+/* A connect or accept that returned; families other than IPv4 and IPv6 are filtered. */
+struct net_connect_body {
+	__s32 fd; /* connect: the socket; accept: the new one, or the listener when it failed */
+	__s32 error; /* errno, 0 for none */
+	__u8 function; /* enum connect_function */
+	__u8 family; /* AF_INET 2, AF_INET6 10 */
+	__u16 port; /* remote, host order */
+	__u8 success;
+	__u8 reserved[3];
+	__u8 addr[16]; /* remote, network order; AF_INET uses the first four bytes */
+};
+
+/* A read or write that moved bytes; one that moved none is filtered. */
+struct ssl_op_body {
+	__u64 ssl_ptr;
+	__u64 bytes; /* really moved; with FRAME_F_ENTRY_ONLY what was asked for */
+	__u8 function; /* enum ssl_function */
+	__u8 reserved[7];
+};
+
+/* Followed by stack_count return addresses of 8 bytes each, innermost first. */
+struct function_call_body {
+	__u64 address; /* of the function, in the process */
+	__u32 attach_point; /* FRAME_ATTACH_POINT with this id came before */
+	__u16 stack_count;
+	__u16 reserved;
+};
+
+/* Followed by the symbol, the library and the node hash as text. */
+struct attach_point_body {
+	__u32 attach_point;
+	__u16 symbol_length;
+	__u16 library_length;
+	__u16 node_hash_length;
+	__u16 reserved[3];
+};
+
+/* For the process (header.pid, header.start_boot_ns). */
+struct process_runtime_body {
+	__u8 runtime; /* enum process_runtime */
+	__u8 reserved[7];
 };
 
 /* Followed by json_length bytes of UTF-8 JSON: kernel, architecture, hooks on or off and why. */

@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 /// Names the layout of frame.h; the hello frame carries it.
-pub const LAYOUT_HASH: u64 = 0xe828_4398_9cbe_42ca;
+pub const LAYOUT_HASH: u64 = 0x9c50_ba7b_177c_e46b;
 /// `FRAME_MAGIC`.
 pub const FRAME_MAGIC: u32 = 0x4656_4552;
 /// `FRAME_PROTOCOL_VERSION`.
@@ -27,11 +27,21 @@ pub const FRAME_CLOCK: u32 = 2;
 /// Of `enum frame_kind`.
 pub const FRAME_COUNTERS: u32 = 3;
 /// Of `enum frame_kind`.
+pub const FRAME_ATTACH_POINT: u32 = 4;
+/// Of `enum frame_kind`.
+pub const FRAME_PROCESS_RUNTIME: u32 = 5;
+/// Of `enum frame_kind`.
 pub const FRAME_FILE_OPEN: u32 = 16;
 /// Of `enum frame_kind`.
 pub const FRAME_PROCESS_EXEC: u32 = 17;
 /// Of `enum frame_kind`.
 pub const FRAME_TCP_STATE: u32 = 18;
+/// Of `enum frame_kind`.
+pub const FRAME_NET_CONNECT: u32 = 19;
+/// Of `enum frame_kind`.
+pub const FRAME_SSL_OP: u32 = 20;
+/// Of `enum frame_kind`.
+pub const FRAME_FUNCTION_CALL: u32 = 21;
 
 /// Of `enum probe_id`.
 pub const PROBE_FILE_OPEN: u32 = 0;
@@ -40,7 +50,13 @@ pub const PROBE_PROCESS_EXEC: u32 = 1;
 /// Of `enum probe_id`.
 pub const PROBE_TCP_STATE: u32 = 2;
 /// Of `enum probe_id`.
-pub const PROBE_COUNT: usize = 3;
+pub const PROBE_NET_CONNECT: u32 = 3;
+/// Of `enum probe_id`.
+pub const PROBE_SSL_OP: u32 = 4;
+/// Of `enum probe_id`.
+pub const PROBE_FUNCTION_CALL: u32 = 5;
+/// Of `enum probe_id`.
+pub const PROBE_COUNT: usize = 6;
 
 /// Of `enum loss_reason`.
 pub const LOST_RING_FULL: u32 = 0;
@@ -67,6 +83,8 @@ pub const FRAME_F_TRUNCATED: u32 = 2;
 pub const FRAME_F_ARGV0_ABSENT: u32 = 4;
 /// Of `enum frame_flag`.
 pub const FRAME_F_FINAL: u32 = 8;
+/// Of `enum frame_flag`.
+pub const FRAME_F_ENTRY_ONLY: u32 = 16;
 
 /// Of `enum open_hook`.
 pub const OPEN_HOOK_OPENAT: u32 = 0;
@@ -76,6 +94,37 @@ pub const OPEN_HOOK_OPENAT2: u32 = 1;
 pub const OPEN_HOOK_OPEN: u32 = 2;
 /// Of `enum open_hook`.
 pub const OPEN_HOOK_CREAT: u32 = 3;
+
+/// Of `enum connect_function`.
+pub const CONNECT_FUNCTION_CONNECT: u32 = 0;
+/// Of `enum connect_function`.
+pub const CONNECT_FUNCTION_ACCEPT: u32 = 1;
+/// Of `enum connect_function`.
+pub const CONNECT_FUNCTION_ACCEPT4: u32 = 2;
+
+/// Of `enum ssl_function`.
+pub const SSL_FUNCTION_READ: u32 = 0;
+/// Of `enum ssl_function`.
+pub const SSL_FUNCTION_WRITE: u32 = 1;
+/// Of `enum ssl_function`.
+pub const SSL_FUNCTION_READ_EX: u32 = 2;
+/// Of `enum ssl_function`.
+pub const SSL_FUNCTION_WRITE_EX: u32 = 3;
+
+/// Of `enum process_runtime`.
+pub const RUNTIME_NATIVE: u32 = 0;
+/// Of `enum process_runtime`.
+pub const RUNTIME_JVM: u32 = 1;
+/// Of `enum process_runtime`.
+pub const RUNTIME_NODE: u32 = 2;
+/// Of `enum process_runtime`.
+pub const RUNTIME_PYTHON: u32 = 3;
+/// Of `enum process_runtime`.
+pub const RUNTIME_DOTNET: u32 = 4;
+/// Of `enum process_runtime`.
+pub const RUNTIME_GO: u32 = 5;
+/// Of `enum process_runtime`.
+pub const RUNTIME_RUBY: u32 = 6;
 
 /// Of `enum socket_attribution`.
 pub const ATTRIBUTION_CURRENT: u32 = 0;
@@ -219,6 +268,115 @@ const _: () = assert!(std::mem::offset_of!(TcpStateBody, dport) == 6);
 const _: () = assert!(std::mem::offset_of!(TcpStateBody, saddr) == 8);
 const _: () = assert!(std::mem::offset_of!(TcpStateBody, daddr) == 24);
 
+/// `struct net_connect_body`, 32 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct NetConnectBody {
+    /// At byte 0.
+    pub fd: i32,
+    /// At byte 4.
+    pub error: i32,
+    /// At byte 8.
+    pub function: u8,
+    /// At byte 9.
+    pub family: u8,
+    /// At byte 10.
+    pub port: u16,
+    /// At byte 12.
+    pub success: u8,
+    /// At byte 13.
+    pub reserved: [u8; 3],
+    /// At byte 16.
+    pub addr: [u8; 16],
+}
+
+const _: () = assert!(size_of::<NetConnectBody>() == 32);
+const _: () = assert!(std::mem::offset_of!(NetConnectBody, fd) == 0);
+const _: () = assert!(std::mem::offset_of!(NetConnectBody, error) == 4);
+const _: () = assert!(std::mem::offset_of!(NetConnectBody, function) == 8);
+const _: () = assert!(std::mem::offset_of!(NetConnectBody, family) == 9);
+const _: () = assert!(std::mem::offset_of!(NetConnectBody, port) == 10);
+const _: () = assert!(std::mem::offset_of!(NetConnectBody, success) == 12);
+const _: () = assert!(std::mem::offset_of!(NetConnectBody, reserved) == 13);
+const _: () = assert!(std::mem::offset_of!(NetConnectBody, addr) == 16);
+
+/// `struct ssl_op_body`, 24 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SslOpBody {
+    /// At byte 0.
+    pub ssl_ptr: u64,
+    /// At byte 8.
+    pub bytes: u64,
+    /// At byte 16.
+    pub function: u8,
+    /// At byte 17.
+    pub reserved: [u8; 7],
+}
+
+const _: () = assert!(size_of::<SslOpBody>() == 24);
+const _: () = assert!(std::mem::offset_of!(SslOpBody, ssl_ptr) == 0);
+const _: () = assert!(std::mem::offset_of!(SslOpBody, bytes) == 8);
+const _: () = assert!(std::mem::offset_of!(SslOpBody, function) == 16);
+const _: () = assert!(std::mem::offset_of!(SslOpBody, reserved) == 17);
+
+/// `struct function_call_body`, 16 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FunctionCallBody {
+    /// At byte 0.
+    pub address: u64,
+    /// At byte 8.
+    pub attach_point: u32,
+    /// At byte 12.
+    pub stack_count: u16,
+    /// At byte 14.
+    pub reserved: u16,
+}
+
+const _: () = assert!(size_of::<FunctionCallBody>() == 16);
+const _: () = assert!(std::mem::offset_of!(FunctionCallBody, address) == 0);
+const _: () = assert!(std::mem::offset_of!(FunctionCallBody, attach_point) == 8);
+const _: () = assert!(std::mem::offset_of!(FunctionCallBody, stack_count) == 12);
+const _: () = assert!(std::mem::offset_of!(FunctionCallBody, reserved) == 14);
+
+/// `struct attach_point_body`, 16 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct AttachPointBody {
+    /// At byte 0.
+    pub attach_point: u32,
+    /// At byte 4.
+    pub symbol_length: u16,
+    /// At byte 6.
+    pub library_length: u16,
+    /// At byte 8.
+    pub node_hash_length: u16,
+    /// At byte 10.
+    pub reserved: [u16; 3],
+}
+
+const _: () = assert!(size_of::<AttachPointBody>() == 16);
+const _: () = assert!(std::mem::offset_of!(AttachPointBody, attach_point) == 0);
+const _: () = assert!(std::mem::offset_of!(AttachPointBody, symbol_length) == 4);
+const _: () = assert!(std::mem::offset_of!(AttachPointBody, library_length) == 6);
+const _: () = assert!(std::mem::offset_of!(AttachPointBody, node_hash_length) == 8);
+const _: () = assert!(std::mem::offset_of!(AttachPointBody, reserved) == 10);
+
+/// `struct process_runtime_body`, 8 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessRuntimeBody {
+    /// At byte 0.
+    pub runtime: u8,
+    /// At byte 1.
+    pub reserved: [u8; 7],
+}
+
+const _: () = assert!(size_of::<ProcessRuntimeBody>() == 8);
+const _: () = assert!(std::mem::offset_of!(ProcessRuntimeBody, runtime) == 0);
+const _: () = assert!(std::mem::offset_of!(ProcessRuntimeBody, reserved) == 1);
+
 /// `struct hello_body`, 32 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -279,15 +437,15 @@ const _: () = assert!(std::mem::offset_of!(ProbeCounters, emitted) == 8);
 const _: () = assert!(std::mem::offset_of!(ProbeCounters, filtered) == 16);
 const _: () = assert!(std::mem::offset_of!(ProbeCounters, lost) == 24);
 
-/// `struct counters_body`, 240 bytes.
+/// `struct counters_body`, 480 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CountersBody {
     /// At byte 0.
-    pub probes: [ProbeCounters; 3],
+    pub probes: [ProbeCounters; 6],
 }
 
-const _: () = assert!(size_of::<CountersBody>() == 240);
+const _: () = assert!(size_of::<CountersBody>() == 480);
 const _: () = assert!(std::mem::offset_of!(CountersBody, probes) == 0);
 
 /// `struct filter_config`, 8 bytes.
@@ -318,17 +476,17 @@ const _: () = assert!(size_of::<FilterPathKey>() == 260);
 const _: () = assert!(std::mem::offset_of!(FilterPathKey, prefix_bits) == 0);
 const _: () = assert!(std::mem::offset_of!(FilterPathKey, data) == 4);
 
-/// `struct cpu_counters`, 256 bytes.
+/// `struct cpu_counters`, 512 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CpuCounters {
     /// At byte 0.
-    pub probes: [ProbeCounters; 3],
+    pub probes: [ProbeCounters; 6],
     /// Padding.
-    pub padding_240: [u8; 16],
+    pub padding_480: [u8; 32],
 }
 
-const _: () = assert!(size_of::<CpuCounters>() == 256);
+const _: () = assert!(size_of::<CpuCounters>() == 512);
 const _: () = assert!(std::mem::offset_of!(CpuCounters, probes) == 0);
 
 /// `struct reader_state`, 8 bytes.

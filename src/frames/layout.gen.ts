@@ -9,7 +9,7 @@ export interface FieldLayout {
 }
 
 /** Names the layout below; a hello frame with another hash comes from another build. */
-export const LAYOUT_HASH = 0xe82843989cbe42can;
+export const LAYOUT_HASH = 0x9c50ba7b177ce46bn;
 export const FRAME_MAGIC = 1180058962;
 export const FRAME_PROTOCOL_VERSION = 1;
 export const FRAME_ALIGN = 8;
@@ -22,9 +22,14 @@ export const FrameKind = {
   HELLO: 1,
   CLOCK: 2,
   COUNTERS: 3,
+  ATTACH_POINT: 4,
+  PROCESS_RUNTIME: 5,
   FILE_OPEN: 16,
   PROCESS_EXEC: 17,
   TCP_STATE: 18,
+  NET_CONNECT: 19,
+  SSL_OP: 20,
+  FUNCTION_CALL: 21,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
@@ -33,9 +38,12 @@ export const ProbeId = {
   FILE_OPEN: 0,
   PROCESS_EXEC: 1,
   TCP_STATE: 2,
+  NET_CONNECT: 3,
+  SSL_OP: 4,
+  FUNCTION_CALL: 5,
 } as const;
 export type ProbeId = (typeof ProbeId)[keyof typeof ProbeId];
-export const PROBE_COUNT = 3;
+export const PROBE_COUNT = 6;
 
 /** `enum loss_reason`. */
 export const LossReason = {
@@ -56,6 +64,7 @@ export const FrameFlag = {
   TRUNCATED: 2,
   ARGV0_ABSENT: 4,
   FINAL: 8,
+  ENTRY_ONLY: 16,
 } as const;
 export type FrameFlag = (typeof FrameFlag)[keyof typeof FrameFlag];
 
@@ -67,6 +76,35 @@ export const OpenHook = {
   CREAT: 3,
 } as const;
 export type OpenHook = (typeof OpenHook)[keyof typeof OpenHook];
+
+/** `enum connect_function`. */
+export const ConnectFunction = {
+  CONNECT: 0,
+  ACCEPT: 1,
+  ACCEPT4: 2,
+} as const;
+export type ConnectFunction = (typeof ConnectFunction)[keyof typeof ConnectFunction];
+
+/** `enum ssl_function`. */
+export const SslFunction = {
+  READ: 0,
+  WRITE: 1,
+  READ_EX: 2,
+  WRITE_EX: 3,
+} as const;
+export type SslFunction = (typeof SslFunction)[keyof typeof SslFunction];
+
+/** `enum process_runtime`. */
+export const ProcessRuntime = {
+  NATIVE: 0,
+  JVM: 1,
+  NODE: 2,
+  PYTHON: 3,
+  DOTNET: 4,
+  GO: 5,
+  RUBY: 6,
+} as const;
+export type ProcessRuntime = (typeof ProcessRuntime)[keyof typeof ProcessRuntime];
 
 /** `enum socket_attribution`. */
 export const SocketAttribution = {
@@ -124,6 +162,54 @@ export const TCP_STATE_BODY = {
   daddr: { offset: 24, size: 1, signed: false, count: 16 },
 } as const satisfies Record<string, FieldLayout>;
 
+/** `struct net_connect_body`. */
+export const NET_CONNECT_BODY_SIZE = 32;
+export const NET_CONNECT_BODY = {
+  fd: { offset: 0, size: 4, signed: true, count: 1 },
+  error: { offset: 4, size: 4, signed: true, count: 1 },
+  function: { offset: 8, size: 1, signed: false, count: 1 },
+  family: { offset: 9, size: 1, signed: false, count: 1 },
+  port: { offset: 10, size: 2, signed: false, count: 1 },
+  success: { offset: 12, size: 1, signed: false, count: 1 },
+  reserved: { offset: 13, size: 1, signed: false, count: 3 },
+  addr: { offset: 16, size: 1, signed: false, count: 16 },
+} as const satisfies Record<string, FieldLayout>;
+
+/** `struct ssl_op_body`. */
+export const SSL_OP_BODY_SIZE = 24;
+export const SSL_OP_BODY = {
+  ssl_ptr: { offset: 0, size: 8, signed: false, count: 1 },
+  bytes: { offset: 8, size: 8, signed: false, count: 1 },
+  function: { offset: 16, size: 1, signed: false, count: 1 },
+  reserved: { offset: 17, size: 1, signed: false, count: 7 },
+} as const satisfies Record<string, FieldLayout>;
+
+/** `struct function_call_body`. */
+export const FUNCTION_CALL_BODY_SIZE = 16;
+export const FUNCTION_CALL_BODY = {
+  address: { offset: 0, size: 8, signed: false, count: 1 },
+  attach_point: { offset: 8, size: 4, signed: false, count: 1 },
+  stack_count: { offset: 12, size: 2, signed: false, count: 1 },
+  reserved: { offset: 14, size: 2, signed: false, count: 1 },
+} as const satisfies Record<string, FieldLayout>;
+
+/** `struct attach_point_body`. */
+export const ATTACH_POINT_BODY_SIZE = 16;
+export const ATTACH_POINT_BODY = {
+  attach_point: { offset: 0, size: 4, signed: false, count: 1 },
+  symbol_length: { offset: 4, size: 2, signed: false, count: 1 },
+  library_length: { offset: 6, size: 2, signed: false, count: 1 },
+  node_hash_length: { offset: 8, size: 2, signed: false, count: 1 },
+  reserved: { offset: 10, size: 2, signed: false, count: 3 },
+} as const satisfies Record<string, FieldLayout>;
+
+/** `struct process_runtime_body`. */
+export const PROCESS_RUNTIME_BODY_SIZE = 8;
+export const PROCESS_RUNTIME_BODY = {
+  runtime: { offset: 0, size: 1, signed: false, count: 1 },
+  reserved: { offset: 1, size: 1, signed: false, count: 7 },
+} as const satisfies Record<string, FieldLayout>;
+
 /** `struct hello_body`. */
 export const HELLO_BODY_SIZE = 32;
 export const HELLO_BODY = {
@@ -152,7 +238,7 @@ export const PROBE_COUNTERS = {
 } as const satisfies Record<string, FieldLayout>;
 
 /** `struct counters_body`. */
-export const COUNTERS_BODY_SIZE = 240;
+export const COUNTERS_BODY_SIZE = 480;
 export const COUNTERS_BODY = {
-  probes: { offset: 0, size: 80, signed: false, count: 3 },
+  probes: { offset: 0, size: 80, signed: false, count: 6 },
 } as const satisfies Record<string, FieldLayout>;
