@@ -6,35 +6,36 @@
  * the bytes are the same as by way of the record. Frames with anything out of the ordinary (a string that is
  * empty or not ASCII, a truncation) take that way, so that each special rule stands in one place.
  */
-import type { CaptureClock } from "../frames/clock.ts";
+import type { FrameContext } from "../frames/context.ts";
+import { FRAME_FIELDS, type FrameEventType } from "../frames/fields.ts";
+import type { FrameField } from "../frames/frame-field.ts";
 import {
   BOOT_NS_OFFSET,
-  FRAME_FIELDS,
-  type FrameEventType,
-  type FrameField,
   frameFlags,
   frameNamespacePid,
   framePid,
   START_BOOT_NS_OFFSET,
-  tcpAttribution,
-} from "../frames/fields.ts";
+} from "../frames/header.ts";
 import { FrameFlag, SocketAttribution } from "../frames/layout.gen.ts";
+import { connectError, connectFailed } from "../frames/net-connect.ts";
+import { TCP_STATE_NAMES, tcpAttribution, tcpNewState } from "../frames/tcp-state.ts";
 import {
   type AttributeSlot,
   type ConstantAttribute,
   connectionStateAttributes,
   constantAttribute,
+  errorTypeSlot,
   eventSlots,
   extensionSlots,
   recordSlots,
 } from "../otlp/attribute-slot.ts";
 import type { LogRecordWriter } from "../otlp/log-record-writer.ts";
 import { eventFields, type FieldMapping, recordFields } from "../otlp/mapping.ts";
-import { severity } from "../otlp/projection.ts";
+import { errorType, severity } from "../otlp/projection.ts";
 
 /** What all records of a capture share, and the sequence number of the next one. */
 export interface EncodeContext {
-  readonly clock: CaptureClock;
+  readonly frames: FrameContext;
   readonly streamId: string;
   /** When the chunk of frames was read, in nanoseconds since the Unix epoch as unsigned halves. */
   observedLo: number;
@@ -50,7 +51,7 @@ interface Step {
 }
 
 /** Flags whose meaning is an extra attribute that only the record's way writes. */
-const UNUSUAL_FLAGS = FrameFlag.PATH_AT_EXIT | FrameFlag.TRUNCATED;
+const UNUSUAL_FLAGS = FrameFlag.PATH_AT_EXIT | FrameFlag.TRUNCATED | FrameFlag.ENTRY_ONLY;
 
 function compile(
   mappings: readonly FieldMapping[],
@@ -69,27 +70,28 @@ function compile(
   });
 }
 
-function compileType(type: FrameEventType): { steps: readonly Step[]; texts: readonly BytesField[] } {
+/** The steps of an event type, and those of its fields whose text may be out of the ordinary. */
+function compileType(type: FrameEventType): { steps: readonly Step[]; texts: readonly FrameField[] } {
   const { record, event } = FRAME_FIELDS[type];
   const steps = [
     ...compile(recordFields, recordSlots, record),
     ...compile(eventFields[type], eventSlots[type], event),
   ];
-  return { steps, texts: steps.map(({ field }) => field).filter(isBytes) };
+  return { steps, texts: steps.map(({ field }) => field).filter(mayBeUnusual) };
 }
 
-type BytesField = FrameField & { kind: "bytes" };
-const isBytes = (field: FrameField): field is BytesField => field.kind === "bytes";
+const mayBeUnusual = (field: FrameField): boolean =>
+  field.kind === "bytes" || (field.kind === "text" && field.isPlain !== undefined);
 
 const PLANS: Readonly<Record<FrameEventType, ReturnType<typeof compileType>>> = {
   file_open: compileType("file_open"),
   process_exec: compileType("process_exec"),
   tcp_state: compileType("tcp_state"),
+  net_connect: compileType("net_connect"),
+  ssl_op: compileType("ssl_op"),
+  function_call: compileType("function_call"),
 };
 
-const NEW_STATE = FRAME_FIELDS.tcp_state.event.find(({ member }) => member === "newstate") as FrameField & {
-  kind: "choice";
-};
 const ATTRIBUTIONS: Readonly<Record<number, ConstantAttribute>> = {
   [SocketAttribution.CURRENT]: constantAttribute(extensionSlots.attribution, "current"),
   [SocketAttribution.OWNER]: constantAttribute(extensionSlots.attribution, "owner"),
@@ -109,12 +111,13 @@ export function encodeFrame(
 ): boolean {
   const { steps, texts } = PLANS[type];
   if ((frameFlags(buffer, start) & UNUSUAL_FLAGS) !== 0) return false;
-  for (const text of texts) if (!isPlain(text, buffer, start)) return false;
-  const { clock } = context;
+  for (const text of texts) if (!isPlain(text, buffer, start, context.frames)) return false;
+  const { clock } = context.frames;
   const boot = start + BOOT_NS_OFFSET;
   clock.toWall(buffer.readUInt32LE(boot), buffer.readUInt32LE(boot + 4));
-  writer.begin(type, clock.lo, clock.hi, context.observedLo, context.observedHi, severity.info);
-  for (const step of steps) writeStep(step, buffer, start, writer, clock);
+  const level = type === "net_connect" && connectFailed(buffer, start) ? severity.warn : severity.info;
+  writer.begin(type, clock.lo, clock.hi, context.observedLo, context.observedHi, level);
+  for (const step of steps) writeStep(step, buffer, start, writer, context.frames);
   writeBeyondRecord(type, buffer, start, writer);
   writer.uid(context.streamId, sequence);
   writer.end();
@@ -122,10 +125,11 @@ export function encodeFrame(
 }
 
 /** Absent, or ASCII of at least one byte without NUL. */
-function isPlain(field: BytesField, buffer: Buffer, start: number): boolean {
-  if (field.when?.(buffer, start) === false) return true;
-  const end = field.end(buffer, start);
-  let at = field.begin(buffer, start);
+function isPlain(field: FrameField, buffer: Buffer, start: number, frames: FrameContext): boolean {
+  if (field.kind === "text") return field.isPlain?.(buffer, start, frames) !== false;
+  if (field.kind !== "bytes" || field.when?.(buffer, start, frames) === false) return true;
+  const end = field.end(buffer, start, frames);
+  let at = field.begin(buffer, start, frames);
   if (at === end) return false;
   for (; at < end; at++) {
     const byte = buffer[at] as number;
@@ -139,12 +143,12 @@ function writeStep(
   buffer: Buffer,
   start: number,
   writer: LogRecordWriter,
-  clock: CaptureClock,
+  frames: FrameContext,
 ): void {
+  if ("when" in field && field.when?.(buffer, start, frames) === false) return;
   switch (field.kind) {
     case "int": {
-      if (field.when?.(buffer, start) === false) return;
-      const value = field.read(buffer, start);
+      const value = field.read(buffer, start, frames);
       writer.integer(slot, value, value < 0 ? -1 : 0);
       return;
     }
@@ -152,20 +156,29 @@ function writeStep(
       writeU64(slot, buffer, start + field.offset, writer);
       return;
     case "time":
-      if (clock.type === "boot") writeU64(slot, buffer, start + field.offset, writer);
-      else writer.unsigned(slot, clock.lo, clock.hi);
+      if (frames.clock.type === "boot") writeU64(slot, buffer, start + field.offset, writer);
+      else writer.unsigned(slot, frames.clock.lo, frames.clock.hi);
+      return;
+    case "bool":
+      writer.boolean(slot, field.read(buffer, start, frames));
       return;
     case "bytes":
-      if (field.when?.(buffer, start) === false) return;
-      writer.ascii(slot, buffer, field.begin(buffer, start), field.end(buffer, start));
+      writer.ascii(slot, buffer, field.begin(buffer, start, frames), field.end(buffer, start, frames));
       return;
     case "choice": {
-      const constant = constants[field.index(buffer, start)];
+      const constant = constants[field.index(buffer, start, frames)];
       if (constant !== undefined) writer.constant(constant);
       return;
     }
-    case "text":
-      writer.text(slot, field.read(buffer, start));
+    case "text": {
+      const text = field.read(buffer, start, frames);
+      if (text !== undefined) writer.text(slot, text);
+      return;
+    }
+    case "texts": {
+      const texts = field.read(buffer, start, frames);
+      if (texts !== undefined) writer.textArray(slot, texts);
+    }
   }
 }
 
@@ -181,10 +194,12 @@ function writeBeyondRecord(
   writer: LogRecordWriter,
 ): void {
   if (type === "tcp_state") {
-    const state = connectionStateAttributes.get(NEW_STATE.choices[NEW_STATE.index(buffer, start)] ?? "");
+    const state = connectionStateAttributes.get(TCP_STATE_NAMES[tcpNewState(buffer, start)] ?? "");
     if (state !== undefined) writer.constant(state);
     const attribution = ATTRIBUTIONS[tcpAttribution(buffer, start)];
     if (attribution !== undefined) writer.constant(attribution);
+  } else if (type === "net_connect" && connectFailed(buffer, start)) {
+    writer.text(errorTypeSlot, errorType(connectError(buffer, start)));
   }
   const namespacePid = frameNamespacePid(buffer, start);
   if (namespacePid !== framePid(buffer, start)) writer.integer(extensionSlots.namespacePid, namespacePid, 0);

@@ -16,6 +16,10 @@ export interface Extensions {
   namespacePid?: number;
   /** When the process started, in nanoseconds since boot. */
   startTime?: number | bigint;
+  /** Only the entry of the function was probed, so that its result is unknown. */
+  entryOnly?: true;
+  /** Of an `entryOnly` TLS operation: the bytes that were asked for. */
+  bytesRequested?: number | bigint;
   /** A string of the event was longer than its limit and was cut. */
   truncated?: boolean;
 }

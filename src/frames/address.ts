@@ -1,6 +1,11 @@
 /**
  * Socket addresses as text.
  */
+import type { FrameField, Read } from "./frame-field.ts";
+
+/** Address families as Linux numbers them (include/linux/socket.h). */
+export const AF_INET = 2;
+export const AF_INET6 = 10;
 
 /** Bytes 0 to 11 of an IPv4-mapped IPv6 address, `::ffff:0:0/96` (RFC 4291 section 2.5.5.2). */
 const MAPPED_PREFIX_WORDS = [0, 0, 0, 0, 0, 0xffff] as const;
@@ -41,4 +46,16 @@ function longestZeroRun(words: readonly number[]): { start: number; length: numb
     start = index + 1;
   }
   return best;
+}
+
+/** The address of `family` at `offset` from the frame's start, as the member of a record. */
+export function addressField(member: string, family: Read<number>, offset: number): FrameField {
+  return {
+    member,
+    kind: "text",
+    read: (buffer, start, context) =>
+      family(buffer, start, context) === AF_INET
+        ? ipv4Text(buffer, start + offset)
+        : ipv6Text(buffer, start + offset),
+  };
 }

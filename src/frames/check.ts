@@ -1,26 +1,16 @@
 /**
  * Whether an event frame holds together, so that nothing behind this point has to ask again.
  */
-import {
-  AF_INET,
-  AF_INET6,
-  argv0Length,
-  FILENAME_BEGIN,
-  type FrameEventType,
-  filenameLength,
-  frameLength,
-  framePid,
-  frameTid,
-  OPEN_SOURCES,
-  openHook,
-  PATH_BEGIN,
-  pathLength,
-  TCP_STATE_NAMES,
-  tcpFamily,
-  tcpNewState,
-  tcpOldState,
-} from "./fields.ts";
-import { FRAME_ALIGN, FRAME_HEADER_SIZE, TCP_STATE_BODY_SIZE } from "./layout.gen.ts";
+import { AF_INET, AF_INET6 } from "./address.ts";
+import type { FrameEventType } from "./fields.ts";
+import { OPEN_SOURCES, openHook, PATH_BEGIN, pathLength } from "./file-open.ts";
+import { STACK_BEGIN, stackBytes } from "./function-call.ts";
+import { BODY, frameLength, framePid, frameTid } from "./header.ts";
+import { FRAME_ALIGN, NET_CONNECT_BODY_SIZE, SSL_OP_BODY_SIZE, TCP_STATE_BODY_SIZE } from "./layout.gen.ts";
+import { CONNECT_SOURCES, connectFamily, connectFunction } from "./net-connect.ts";
+import { argv0Length, FILENAME_BEGIN, filenameLength } from "./process-exec.ts";
+import { SSL_SOURCES, sslFunction } from "./ssl-op.ts";
+import { TCP_STATE_NAMES, tcpFamily, tcpNewState, tcpOldState } from "./tcp-state.ts";
 
 /** What is wrong with the frame at `start`, or `undefined` when every field of it can be read and is valid v1. */
 export function checkEventFrame(type: FrameEventType, buffer: Buffer, start: number): string | undefined {
@@ -30,10 +20,7 @@ export function checkEventFrame(type: FrameEventType, buffer: Buffer, start: num
     return `${type} frame of ${length} bytes, but its fields need ${needed}`;
   }
   if (framePid(buffer, start) < 1 || frameTid(buffer, start) < 1) return `${type} frame without a process`;
-  if (type === "file_open" && openHook(buffer, start) >= OPEN_SOURCES.length) {
-    return `file_open frame of hook ${openHook(buffer, start)}`;
-  }
-  return type === "tcp_state" ? checkTcpState(buffer, start) : undefined;
+  return checkValues(type, buffer, start);
 }
 
 /** Header, body and strings; the lengths are read only where the frame is long enough to have them. */
@@ -46,15 +33,45 @@ function neededBytes(type: FrameEventType, buffer: Buffer, start: number, length
         ? FILENAME_BEGIN
         : FILENAME_BEGIN + filenameLength(buffer, start) + argv0Length(buffer, start);
     case "tcp_state":
-      return FRAME_HEADER_SIZE + TCP_STATE_BODY_SIZE;
+      return BODY + TCP_STATE_BODY_SIZE;
+    case "net_connect":
+      return BODY + NET_CONNECT_BODY_SIZE;
+    case "ssl_op":
+      return BODY + SSL_OP_BODY_SIZE;
+    case "function_call":
+      return length < STACK_BEGIN ? STACK_BEGIN : STACK_BEGIN + stackBytes(buffer, start);
   }
 }
 
+/** Values that choose among a few must be one of them. */
+function checkValues(type: FrameEventType, buffer: Buffer, start: number): string | undefined {
+  switch (type) {
+    case "file_open":
+      return openHook(buffer, start) < OPEN_SOURCES.length
+        ? undefined
+        : `file_open frame of hook ${openHook(buffer, start)}`;
+    case "tcp_state":
+      return checkTcpState(buffer, start);
+    case "net_connect":
+      return connectFunction(buffer, start) < CONNECT_SOURCES.length
+        ? checkFamily(type, connectFamily(buffer, start))
+        : `net_connect frame of function ${connectFunction(buffer, start)}`;
+    case "ssl_op":
+      return sslFunction(buffer, start) < SSL_SOURCES.length
+        ? undefined
+        : `ssl_op frame of function ${sslFunction(buffer, start)}`;
+    default:
+      return undefined;
+  }
+}
+
+function checkFamily(type: FrameEventType, family: number): string | undefined {
+  return family === AF_INET || family === AF_INET6 ? undefined : `${type} frame of address family ${family}`;
+}
+
 function checkTcpState(buffer: Buffer, start: number): string | undefined {
-  const family = tcpFamily(buffer, start);
-  if (family !== AF_INET && family !== AF_INET6) return `tcp_state frame of address family ${family}`;
   for (const state of [tcpOldState(buffer, start), tcpNewState(buffer, start)]) {
     if (state < 1 || state >= TCP_STATE_NAMES.length) return `tcp_state frame with state ${state}`;
   }
-  return undefined;
+  return checkFamily("tcp_state", tcpFamily(buffer, start));
 }

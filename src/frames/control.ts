@@ -2,7 +2,7 @@
  * Frames that are no event: hello, clock and counters.
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
-import { frameFlags, frameLength } from "./fields.ts";
+import { frameFlags, frameLength } from "./header.ts";
 import {
   CLOCK_BODY,
   CLOCK_BODY_SIZE,

@@ -4,19 +4,13 @@
 import { isUtf8 } from "node:buffer";
 import type { Extensions } from "../evidence/extensions.ts";
 import { type EvidenceRecord, integerFromBigInt, type JsonValue } from "../evidence/record.ts";
-import type { CaptureClock } from "./clock.ts";
-import {
-  BOOT_NS_OFFSET,
-  FRAME_FIELDS,
-  type FrameEventType,
-  type FrameField,
-  frameFlags,
-  frameNamespacePid,
-  framePid,
-  START_BOOT_NS_OFFSET,
-  tcpAttribution,
-} from "./fields.ts";
+import type { FrameContext } from "./context.ts";
+import { FRAME_FIELDS, type FrameEventType } from "./fields.ts";
+import { type FrameField, isEntryOnly } from "./frame-field.ts";
+import { BOOT_NS_OFFSET, frameFlags, frameNamespacePid, framePid, START_BOOT_NS_OFFSET } from "./header.ts";
 import { FrameFlag, SocketAttribution } from "./layout.gen.ts";
+import { SSL_BYTES_OFFSET } from "./ssl-op.ts";
+import { tcpAttribution } from "./tcp-state.ts";
 
 /** A decoded event. */
 export interface DecodedEvent {
@@ -44,13 +38,13 @@ export function toRecord(
   type: FrameEventType,
   buffer: Buffer,
   start: number,
-  clock: CaptureClock,
+  context: FrameContext,
 ): DecodedEvent {
   const extensions = readExtensions(type, buffer, start);
   const members = (fields: readonly FrameField[]): Record<string, JsonValue> => {
     const values: Record<string, JsonValue> = {};
     for (const field of fields) {
-      const value = readField(field, buffer, start, clock);
+      const value = readField(field, buffer, start, context);
       if (value === undefined) continue;
       values[field.member] = Buffer.isBuffer(value) ? readText(field.member, value, extensions) : value;
     }
@@ -61,7 +55,7 @@ export function toRecord(
     // Valid by construction: FRAME_FIELDS has what the schema requires, and a test validates its output.
     record: { ...members(record), event: { type, ...members(event) } } as unknown as EvidenceRecord,
     extensions,
-    timeUnixNano: clock.wall(buffer.readBigUInt64LE(start + BOOT_NS_OFFSET)),
+    timeUnixNano: context.clock.wall(buffer.readBigUInt64LE(start + BOOT_NS_OFFSET)),
   };
 }
 
@@ -69,24 +63,27 @@ function readField(
   field: FrameField,
   buffer: Buffer,
   start: number,
-  clock: CaptureClock,
+  context: FrameContext,
 ): JsonValue | Buffer | undefined {
   switch (field.kind) {
     case "int":
-      return field.when?.(buffer, start) === false ? undefined : field.read(buffer, start);
+    case "bool":
+      return field.when?.(buffer, start, context) === false ? undefined : field.read(buffer, start, context);
     case "u64":
+      if (field.when?.(buffer, start, context) === false) return undefined;
       return integerFromBigInt(buffer.readBigUInt64LE(start + field.offset));
     case "time": {
       const bootNs = buffer.readBigUInt64LE(start + field.offset);
-      return integerFromBigInt(clock.type === "boot" ? bootNs : clock.wall(bootNs));
+      return integerFromBigInt(context.clock.type === "boot" ? bootNs : context.clock.wall(bootNs));
     }
     case "bytes":
-      if (field.when?.(buffer, start) === false) return undefined;
-      return buffer.subarray(field.begin(buffer, start), field.end(buffer, start));
+      if (field.when?.(buffer, start, context) === false) return undefined;
+      return buffer.subarray(field.begin(buffer, start, context), field.end(buffer, start, context));
     case "choice":
-      return field.choices[field.index(buffer, start)];
+      return field.choices[field.index(buffer, start, context)];
     case "text":
-      return field.read(buffer, start);
+    case "texts":
+      return field.read(buffer, start, context);
   }
 }
 
@@ -103,6 +100,12 @@ function readExtensions(type: FrameEventType, buffer: Buffer, start: number): Ex
   if ((flags & FrameFlag.TRUNCATED) !== 0) extensions.truncated = true;
   if (type === "tcp_state") {
     extensions.attribution = tcpAttribution(buffer, start) === SocketAttribution.OWNER ? "owner" : "current";
+  }
+  if (isEntryOnly(buffer, start)) {
+    extensions.entryOnly = true;
+    if (type === "ssl_op") {
+      extensions.bytesRequested = integerFromBigInt(buffer.readBigUInt64LE(start + SSL_BYTES_OFFSET));
+    }
   }
   if (type === "process_exec") {
     extensions.startTime = integerFromBigInt(buffer.readBigUInt64LE(start + START_BOOT_NS_OFFSET));

@@ -51,6 +51,13 @@ export const ATTR_RUNTIME_EVIDENCE_RESIDUAL = "runtime_evidence.residual";
 export const ATTR_RUNTIME_EVIDENCE_TRUNCATED = "runtime_evidence.truncated";
 
 /**
+ * True when only the entry of the function was probed, so that its result is unknown.
+ *
+ * An extension, no part of Runtime Evidence v1. Its exits could not be told from its machine code.
+ */
+export const ATTR_RUNTIME_EVIDENCE_ENTRY_ONLY = "runtime_evidence.entry_only";
+
+/**
  * Operating system thread id (`tid`).
  *
  * Not `thread.id`, which is the id of a managed thread.
@@ -213,6 +220,13 @@ export const ATTR_RUNTIME_EVIDENCE_SSL_OP_OPERATION = "runtime_evidence.ssl_op.o
  * Bytes moved by the call (`bytes`).
  */
 export const ATTR_RUNTIME_EVIDENCE_SSL_OP_BYTES = "runtime_evidence.ssl_op.bytes";
+
+/**
+ * Bytes that the call was asked to move, when what it moved is unknown.
+ *
+ * An extension, no part of Runtime Evidence v1. Only with `runtime_evidence.entry_only`.
+ */
+export const ATTR_RUNTIME_EVIDENCE_SSL_OP_BYTES_REQUESTED = "runtime_evidence.ssl_op.bytes_requested";
 
 /**
  * Address of the TLS session object (`ssl_ptr`), to correlate calls of one session.

@@ -137,5 +137,11 @@ export const extensionFields = [
   { member: "attribution", key: attributes.ATTR_RUNTIME_EVIDENCE_TCP_STATE_ATTRIBUTION, type: "string" },
   { member: "namespacePid", key: attributes.ATTR_RUNTIME_EVIDENCE_PROCESS_NAMESPACE_PID, type: "integer" },
   { member: "startTime", key: attributes.ATTR_RUNTIME_EVIDENCE_PROCESS_START_TIME, type: "integer" },
+  { member: "entryOnly", key: attributes.ATTR_RUNTIME_EVIDENCE_ENTRY_ONLY, type: "boolean" },
+  {
+    member: "bytesRequested",
+    key: attributes.ATTR_RUNTIME_EVIDENCE_SSL_OP_BYTES_REQUESTED,
+    type: "integer",
+  },
   { member: "truncated", key: attributes.ATTR_RUNTIME_EVIDENCE_TRUNCATED, type: "boolean" },
 ] as const satisfies readonly (FieldMapping & { readonly member: keyof Extensions })[];

@@ -117,7 +117,7 @@ async function pump(
   shutdownTimeoutMs: number,
 ): Promise<FrameDamage> {
   try {
-    return await runFrameLoop({ source, clock: sinks.clock, ledger, sinks: sinks.all, onHello });
+    return await runFrameLoop({ source, context: sinks.context, ledger, sinks: sinks.all, onHello });
   } finally {
     source.stop();
     // Also after a failure: what was read before it is delivered.

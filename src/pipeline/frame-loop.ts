@@ -4,9 +4,10 @@
 import type { FrameSource } from "../capture/source.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { checkEventFrame } from "../frames/check.ts";
-import type { CaptureClock } from "../frames/clock.ts";
+import type { FrameContext } from "../frames/context.ts";
 import { type Hello, PROBE_NAMES, readClockOffsetNs, readCounters, readHello } from "../frames/control.ts";
-import { frameEventType, frameKind, frameProbe } from "../frames/fields.ts";
+import { frameEventType } from "../frames/fields.ts";
+import { frameKind, frameProbe } from "../frames/header.ts";
 import { FrameKind } from "../frames/layout.gen.ts";
 import { FrameSplitter } from "../frames/split.ts";
 import type { Ledger } from "../health/ledger.ts";
@@ -15,7 +16,8 @@ import type { EventSink } from "./event-sink.ts";
 /** What a frame loop works with. */
 export interface FrameLoopOptions {
   source: FrameSource;
-  clock: CaptureClock;
+  /** What this loop learns from the stream, for the sinks to read events with. */
+  context: FrameContext;
   ledger: Ledger;
   sinks: readonly EventSink[];
   /** Called once, before the first event. */
@@ -98,7 +100,7 @@ class FrameLoop {
   #hello(buffer: Buffer, start: number): void {
     const hello = readHello(buffer, start);
     this.greeted = true;
-    this.#options.clock.set(hello.realtimeOffsetNs);
+    this.#options.context.clock.set(hello.realtimeOffsetNs);
     this.#options.onHello?.(hello);
   }
 
@@ -107,11 +109,17 @@ class FrameLoop {
       case FrameKind.CLOCK: {
         const offsetNs = readClockOffsetNs(buffer, start);
         if (offsetNs === undefined) this.#malformed("clock frame without an offset");
-        else this.#options.clock.set(offsetNs);
+        else this.#options.context.clock.set(offsetNs);
         return;
       }
       case FrameKind.COUNTERS:
         this.#counters(buffer, start);
+        return;
+      case FrameKind.ATTACH_POINT:
+        this.#taken(this.#options.context.attachPoints.take(buffer, start));
+        return;
+      case FrameKind.PROCESS_RUNTIME:
+        this.#taken(this.#options.context.runtimes.take(buffer, start));
         return;
       default:
         this.damage.unknownFrames++;
@@ -126,6 +134,10 @@ class FrameLoop {
     }
     for (const { probe, ...counts } of counters.probes) this.#options.ledger.kernel(probe, counts);
     if (counters.final) this.damage.finalCounters = true;
+  }
+
+  #taken(problem: string | undefined): void {
+    if (problem !== undefined) this.#malformed(problem);
   }
 
   #malformed(problem: string): void {

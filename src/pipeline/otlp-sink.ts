@@ -9,9 +9,10 @@ import { createBatch } from "../delivery/batch.ts";
 import { type Delivery, type DeliveryCounters, startDelivery } from "../delivery/delivery.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
-import type { CaptureClock } from "../frames/clock.ts";
+import type { FrameContext } from "../frames/context.ts";
 import { PROBE_NAMES } from "../frames/control.ts";
-import { type FrameEventType, frameProbe } from "../frames/fields.ts";
+import type { FrameEventType } from "../frames/fields.ts";
+import { frameProbe } from "../frames/header.ts";
 import { toRecord } from "../frames/to-record.ts";
 import type { Ledger } from "../health/ledger.ts";
 import { encodeRecord } from "../otlp/encode-record.ts";
@@ -23,7 +24,7 @@ export interface OtlpSinkOptions {
   sender: Sender;
   queue: DeliveryQueue;
   resources: ResourceSource;
-  clock: CaptureClock;
+  context: FrameContext;
   ledger: Ledger;
   batchBytesMax?: number | undefined;
   batchAgeMaxMs?: number | undefined;
@@ -56,7 +57,7 @@ export class OtlpSink implements EventSink {
     this.#options = options;
     this.#resource = options.resources.resourceFor(undefined, undefined);
     this.#context = {
-      clock: options.clock,
+      frames: options.context,
       streamId: options.streamId ?? randomBytes(8).toString("hex"),
       observedLo: 0,
       observedHi: 0,
@@ -119,7 +120,7 @@ export class OtlpSink implements EventSink {
   }
 
   #encodeUnusual(type: FrameEventType, buffer: Buffer, start: number, sequence: number): void {
-    const { record, extensions, timeUnixNano } = toRecord(type, buffer, start, this.#options.clock);
+    const { record, extensions, timeUnixNano } = toRecord(type, buffer, start, this.#options.context);
     encodeRecord(this.#builder, record, {
       timeUnixNano,
       observedTimeUnixNano: (BigInt(this.#context.observedHi) << 32n) | BigInt(this.#context.observedLo),

@@ -3,9 +3,10 @@
  */
 import { stringifyEvidence } from "../evidence/json.ts";
 import type { JsonValue } from "../evidence/record.ts";
-import type { CaptureClock } from "../frames/clock.ts";
+import type { FrameContext } from "../frames/context.ts";
 import { PROBE_NAMES } from "../frames/control.ts";
-import { type FrameEventType, frameProbe } from "../frames/fields.ts";
+import type { FrameEventType } from "../frames/fields.ts";
+import { frameProbe } from "../frames/header.ts";
 import { toRecord } from "../frames/to-record.ts";
 import type { EventSink } from "./event-sink.ts";
 import type { LineWriter } from "./line-writer.ts";
@@ -13,26 +14,26 @@ import type { LineWriter } from "./line-writer.ts";
 /** Output as v1 records, one a line; `onWritten` is told how many of each probe went out. */
 export class RecordSink implements EventSink {
   readonly #writer: LineWriter;
-  readonly #clock: CaptureClock;
+  readonly #context: FrameContext;
   readonly #withExtensions: boolean;
   readonly #onWritten: (probe: string, count: number) => void;
   #unwritten = new Map<string, number>();
 
   constructor(options: {
     writer: LineWriter;
-    clock: CaptureClock;
+    context: FrameContext;
     /** Adds what is known beyond v1 as a member `extensions`, which v1 allows. */
     withExtensions: boolean;
     onWritten: (probe: string, count: number) => void;
   }) {
     this.#writer = options.writer;
-    this.#clock = options.clock;
+    this.#context = options.context;
     this.#withExtensions = options.withExtensions;
     this.#onWritten = options.onWritten;
   }
 
   event(type: FrameEventType, buffer: Buffer, start: number): void {
-    const { record, extensions } = toRecord(type, buffer, start, this.#clock);
+    const { record, extensions } = toRecord(type, buffer, start, this.#context);
     const extended = this.#withExtensions && Object.keys(extensions).length > 0;
     this.#writer.line(
       stringifyEvidence((extended ? { ...record, extensions } : record) as unknown as JsonValue),

@@ -5,7 +5,8 @@ import { createSender } from "../delivery/create-sender.ts";
 import { createMemoryQueue } from "../delivery/memory-queue.ts";
 import type { OtlpOptions } from "../delivery/otlp-options.ts";
 import type { Sender } from "../delivery/outcome.ts";
-import { CaptureClock, type ClockType } from "../frames/clock.ts";
+import type { ClockType } from "../frames/clock.ts";
+import { createFrameContext, type FrameContext } from "../frames/context.ts";
 import type { Ledger } from "../health/ledger.ts";
 import { detectBaseResource } from "./base-resource.ts";
 import type { EventSink } from "./event-sink.ts";
@@ -29,7 +30,8 @@ export interface SinkOptions {
 
 /** Open sinks. With a collector, "exported" in the books means acknowledged by it; otherwise written. */
 export interface Sinks {
-  readonly clock: CaptureClock;
+  /** What the frame loop fills and the sinks read events with. */
+  readonly context: FrameContext;
   readonly all: readonly EventSink[];
   readonly otlp: OtlpSink | undefined;
   /** Records that wait for an acknowledgement. */
@@ -38,7 +40,7 @@ export interface Sinks {
 
 /** Opens files and reads certificates now, while the caller's rights are still there. */
 export async function openSinks(options: SinkOptions, ledger: Ledger): Promise<Sinks> {
-  const clock = new CaptureClock(options.clock);
+  const context = createFrameContext(options.clock);
   const all: EventSink[] = [];
   let otlp: OtlpSink | undefined;
   const queue = createMemoryQueue(
@@ -50,7 +52,7 @@ export async function openSinks(options: SinkOptions, ledger: Ledger): Promise<S
       sender: options.otlp === "discard" ? discardingSender() : createSender(options.otlp),
       queue,
       resources: await detectBaseResource(options.clock),
-      clock,
+      context,
       ledger,
       batchBytesMax: options.batchBytesMax,
       batchAgeMaxMs: options.otlp === "discard" ? undefined : options.otlp.batchAgeMaxMs,
@@ -62,9 +64,9 @@ export async function openSinks(options: SinkOptions, ledger: Ledger): Promise<S
   if (options.output !== undefined) {
     const onWritten = otlp === undefined ? ledger.exported.bind(ledger) : () => {};
     const writer = await openLineWriter(options.output);
-    all.push(new RecordSink({ writer, clock, withExtensions: options.withExtensions, onWritten }));
+    all.push(new RecordSink({ writer, context, withExtensions: options.withExtensions, onWritten }));
   }
-  return { clock, all, otlp, queuedRecords: () => queue.stats().records };
+  return { context, all, otlp, queuedRecords: () => queue.stats().records };
 }
 
 /** Accepts everything at once. */

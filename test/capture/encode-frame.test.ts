@@ -2,29 +2,45 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { encodeFrame } from "../../src/capture/encode-frame.ts";
 import { checkEventFrame } from "../../src/frames/check.ts";
-import { CaptureClock } from "../../src/frames/clock.ts";
+import { createFrameContext, type FrameContext } from "../../src/frames/context.ts";
 import { type FrameEventType, frameEventType } from "../../src/frames/fields.ts";
-import { FrameFlag } from "../../src/frames/layout.gen.ts";
+import { FrameFlag, ProcessRuntime } from "../../src/frames/layout.gen.ts";
 import { toRecord } from "../../src/frames/to-record.ts";
 import { encodeRecord } from "../../src/otlp/encode-record.ts";
 import { RequestBuilder } from "../../src/otlp/request-builder.ts";
 import { createResourceSource } from "../../src/otlp/resource.ts";
-import { fileOpenFrame, processExecFrame, tcpStateFrame } from "../frames/build-frame.ts";
+import {
+  attachPointFrame,
+  fileOpenFrame,
+  functionCallFrame,
+  netConnectFrame,
+  processExecFrame,
+  processRuntimeFrame,
+  sslOpFrame,
+  tcpStateFrame,
+} from "../frames/build-frame.ts";
 
 const OBSERVED = 1_737_000_123_456_789_012n;
 const resources = createResourceSource({ "service.name": "test" });
 
-function clockOf(type: "boot" | "realtime", offsetNs: bigint): CaptureClock {
-  const clock = new CaptureClock(type);
-  clock.set(offsetNs);
-  return clock;
+/** Attach points 1 to 3 are known; the third has names that are not ASCII. */
+function contextOf(type: "boot" | "realtime", offsetNs: bigint): FrameContext {
+  const context = createFrameContext(type);
+  context.clock.set(offsetNs);
+  const points = [{ id: 1 }, { id: 2, symbol: "", nodeHash: "" }, { id: 3, symbol: "f\u00fc::\ufffd" }];
+  for (const point of points) {
+    assert.equal(context.attachPoints.take(attachPointFrame(point), 0), undefined);
+  }
+  const runtime = processRuntimeFrame({ pid: 4711, startBootNs: 1n, runtime: ProcessRuntime.PYTHON });
+  assert.equal(context.runtimes.take(runtime, 0), undefined);
+  return context;
 }
 
 /** The request that the hot path makes, `undefined` when it hands the frame over. */
-function straight(frame: Buffer, clock: CaptureClock, sequence: number): Buffer | undefined {
+function straight(frame: Buffer, frames: FrameContext, sequence: number): Buffer | undefined {
   const builder = new RequestBuilder();
   const context = {
-    clock,
+    frames,
     streamId: "0123456789abcdef",
     observedLo: Number(OBSERVED & 0xffffffffn),
     observedHi: Number(OBSERVED >> 32n),
@@ -34,10 +50,10 @@ function straight(frame: Buffer, clock: CaptureClock, sequence: number): Buffer 
   return encodeFrame(type, frame, 0, sequence, writer, context) ? builder.seal().body : undefined;
 }
 
-function byRecord(frame: Buffer, clock: CaptureClock, sequence: number): Buffer {
+function byRecord(frame: Buffer, frames: FrameContext, sequence: number): Buffer {
   const builder = new RequestBuilder();
   const type = frameEventType(frame, 0) as FrameEventType;
-  const { record, extensions, timeUnixNano } = toRecord(type, frame, 0, clock);
+  const { record, extensions, timeUnixNano } = toRecord(type, frame, 0, frames);
   encodeRecord(builder, record, {
     timeUnixNano,
     observedTimeUnixNano: OBSERVED,
@@ -55,19 +71,19 @@ const anyBytes = fc
   .map((bytes) => Buffer.from(bytes).map((byte) => byte || 1));
 const text = fc.oneof({ weight: 4, arbitrary: asciiText }, { weight: 1, arbitrary: anyBytes });
 const u64 = fc.oneof(fc.bigInt(0n, 2n ** 64n - 1n), fc.constantFrom(2n ** 53n, 2n ** 63n - 1n, 2n ** 63n));
-const pid = fc.oneof(fc.integer({ min: 1, max: 65535 }), fc.constant(2 ** 32 - 1));
+const pid = fc.oneof(fc.integer({ min: 1, max: 65535 }), fc.constantFrom(2 ** 32 - 1, 4711));
 const header = fc.record({
   bootNs: u64,
   cgroupId: u64,
   pid,
   tid: pid,
-  startBootNs: u64,
+  startBootNs: fc.oneof(u64, fc.constant(1n)),
   namespacePid: fc.option(pid, { nil: undefined }),
   comm: fc.oneof(
     fc.stringMatching(/^[ -~]{0,15}$/),
     fc.uint8Array({ maxLength: 15 }).map((bytes) => Buffer.from(bytes)),
   ),
-  flags: fc.constantFrom(0, 0, 0, FrameFlag.PATH_AT_EXIT, FrameFlag.TRUNCATED),
+  flags: fc.constantFrom(0, 0, 0, 0, FrameFlag.PATH_AT_EXIT, FrameFlag.TRUNCATED, FrameFlag.ENTRY_ONLY),
 });
 const defined = <T extends object>(options: T): T =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
@@ -117,6 +133,39 @@ const frames = fc.oneof(
         flags: 0,
       } as object),
     ),
+  fc
+    .tuple(
+      header,
+      fc.integer(),
+      fc.oneof(fc.constantFrom(0, 0, 111, 115, 110, 9999), fc.integer()),
+      fc.nat({ max: 2 }),
+      fc.constantFrom(2, 10),
+      fc.nat({ max: 65535 }),
+      fc.boolean(),
+      bytes16,
+    )
+    .map(([options, fd, error, chosen, family, port, success, addr]) =>
+      netConnectFrame({
+        ...defined(options),
+        fd: fd | 0,
+        error: error | 0,
+        function: chosen,
+        family,
+        port,
+        success,
+        addr,
+      } as object),
+    ),
+  fc
+    .tuple(header, u64, u64, fc.nat({ max: 3 }))
+    .map(([options, sslPtr, bytes, chosen]) =>
+      sslOpFrame({ ...defined(options), sslPtr, bytes, function: chosen } as object),
+    ),
+  fc
+    .tuple(header, u64, fc.integer({ min: 1, max: 4 }), fc.array(u64, { maxLength: 127 }))
+    .map(([options, address, attachPoint, stack]) =>
+      functionCallFrame({ ...defined(options), address, attachPoint, stack } as object),
+    ),
 );
 
 describe("frame to OTLP", () => {
@@ -131,32 +180,38 @@ describe("frame to OTLP", () => {
         (frame, clockType, offsetNs, sequence) => {
           const type = frameEventType(frame, 0) as FrameEventType;
           assert.equal(checkEventFrame(type, frame, 0), undefined);
-          const clock = clockOf(clockType, offsetNs);
-          const direct = straight(frame, clock, sequence);
+          const context = contextOf(clockType, offsetNs);
+          const direct = straight(frame, context, sequence);
           if (direct === undefined) return;
           plain++;
-          assert.equal(direct.toString("hex"), byRecord(frame, clock, sequence).toString("hex"));
+          assert.equal(direct.toString("hex"), byRecord(frame, context, sequence).toString("hex"));
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: 5000 },
     );
     assert.ok(plain > 1000, `only ${plain} frames were plain`);
   });
 
   it("takes ordinary frames, and hands over the others with nothing written", () => {
-    const clock = clockOf("boot", 1n);
+    const context = contextOf("boot", 1n);
     for (const frame of [
       fileOpenFrame(),
       fileOpenFrame({ namespacePid: 1 }),
       processExecFrame(),
       tcpStateFrame(),
+      netConnectFrame({ success: false, error: 111 }),
+      sslOpFrame(),
+      functionCallFrame({ stack: [1n, 2n] }),
+      functionCallFrame({ attachPoint: 99 }),
     ]) {
-      assert.notEqual(straight(frame, clock, 1), undefined);
+      assert.notEqual(straight(frame, context, 1), undefined);
     }
     for (const path of ["", "/tmp/\u00fc", Buffer.from([0x2f, 0xff])]) {
-      assert.equal(straight(fileOpenFrame({ path }), clock, 1), undefined);
+      assert.equal(straight(fileOpenFrame({ path }), context, 1), undefined);
     }
-    assert.equal(straight(fileOpenFrame({ comm: "" }), clock, 1), undefined);
-    assert.equal(straight(fileOpenFrame({ flags: FrameFlag.PATH_AT_EXIT }), clock, 1), undefined);
+    assert.equal(straight(fileOpenFrame({ comm: "" }), context, 1), undefined);
+    assert.equal(straight(fileOpenFrame({ flags: FrameFlag.PATH_AT_EXIT }), context, 1), undefined);
+    assert.equal(straight(sslOpFrame({ flags: FrameFlag.ENTRY_ONLY }), context, 1), undefined);
+    assert.equal(straight(functionCallFrame({ attachPoint: 3 }), context, 1), undefined);
   });
 });

@@ -2,6 +2,8 @@
  * Frames made by hand, as the kernel and the probe make them.
  */
 import {
+  ATTACH_POINT_BODY,
+  ATTACH_POINT_BODY_SIZE,
   CLOCK_BODY_SIZE,
   COUNTERS_BODY_SIZE,
   FILE_OPEN_BODY,
@@ -12,16 +14,23 @@ import {
   FRAME_MAGIC,
   FRAME_PROTOCOL_VERSION,
   FrameKind,
+  FUNCTION_CALL_BODY,
+  FUNCTION_CALL_BODY_SIZE,
   HELLO_BODY,
   HELLO_BODY_SIZE,
   LAYOUT_HASH,
   LOST_COUNT,
+  NET_CONNECT_BODY,
+  NET_CONNECT_BODY_SIZE,
   OpenHook,
   PROBE_COUNTERS,
   PROBE_COUNTERS_SIZE,
   PROCESS_EXEC_BODY,
   PROCESS_EXEC_BODY_SIZE,
+  PROCESS_RUNTIME_BODY_SIZE,
   ProbeId,
+  SSL_OP_BODY,
+  SSL_OP_BODY_SIZE,
   TCP_STATE_BODY,
   TCP_STATE_BODY_SIZE,
 } from "../../src/frames/layout.gen.ts";
@@ -114,6 +123,76 @@ export function tcpStateFrame(
   return frame(FrameKind.TCP_STATE, ProbeId.TCP_STATE, body, [], options);
 }
 
+export function netConnectFrame(
+  options: HeaderOptions & {
+    fd?: number;
+    error?: number;
+    function?: number;
+    family?: number;
+    port?: number;
+    success?: boolean;
+    addr?: Buffer;
+  } = {},
+): Buffer {
+  const body = Buffer.alloc(NET_CONNECT_BODY_SIZE);
+  body.writeInt32LE(options.fd ?? 7, NET_CONNECT_BODY.fd.offset);
+  body.writeInt32LE(options.error ?? 0, NET_CONNECT_BODY.error.offset);
+  body.writeUInt8(options.function ?? 0, NET_CONNECT_BODY.function.offset);
+  body.writeUInt8(options.family ?? 2, NET_CONNECT_BODY.family.offset);
+  body.writeUInt16LE(options.port ?? 443, NET_CONNECT_BODY.port.offset);
+  body.writeUInt8(Number(options.success ?? true), NET_CONNECT_BODY.success.offset);
+  (options.addr ?? Buffer.from([93, 184, 216, 34])).copy(body, NET_CONNECT_BODY.addr.offset);
+  return frame(FrameKind.NET_CONNECT, ProbeId.NET_CONNECT, body, [], options);
+}
+
+export function sslOpFrame(
+  options: HeaderOptions & { sslPtr?: bigint; bytes?: bigint; function?: number } = {},
+): Buffer {
+  const body = Buffer.alloc(SSL_OP_BODY_SIZE);
+  body.writeBigUInt64LE(options.sslPtr ?? 0x7f12_3456_0000n, SSL_OP_BODY.ssl_ptr.offset);
+  body.writeBigUInt64LE(options.bytes ?? 2048n, SSL_OP_BODY.bytes.offset);
+  body.writeUInt8(options.function ?? 0, SSL_OP_BODY.function.offset);
+  return frame(FrameKind.SSL_OP, ProbeId.SSL_OP, body, [], options);
+}
+
+export function functionCallFrame(
+  options: HeaderOptions & { address?: bigint; attachPoint?: number; stack?: readonly bigint[] } = {},
+): Buffer {
+  const stack = options.stack ?? [];
+  const body = Buffer.alloc(FUNCTION_CALL_BODY_SIZE);
+  body.writeBigUInt64LE(options.address ?? 0x7f12_3456_0000n, FUNCTION_CALL_BODY.address.offset);
+  body.writeUInt32LE(options.attachPoint ?? 1, FUNCTION_CALL_BODY.attach_point.offset);
+  body.writeUInt16LE(stack.length, FUNCTION_CALL_BODY.stack_count.offset);
+  const addresses = Buffer.alloc(8 * stack.length);
+  stack.forEach((address, index) => void addresses.writeBigUInt64LE(address, 8 * index));
+  return frame(FrameKind.FUNCTION_CALL, ProbeId.FUNCTION_CALL, body, [addresses], options);
+}
+
+const noEvent = { pid: 0, namespacePid: 0, comm: "" };
+
+export function attachPointFrame(options: {
+  id?: number;
+  symbol?: string | Buffer;
+  library?: string | Buffer;
+  nodeHash?: string;
+}): Buffer {
+  const symbol = Buffer.from(options.symbol ?? "SSL_connect");
+  const library = Buffer.from(options.library ?? "libssl.so.3");
+  const nodeHash = Buffer.from(options.nodeHash ?? `sha256:${"4b".repeat(32)}`);
+  const body = Buffer.alloc(ATTACH_POINT_BODY_SIZE);
+  body.writeUInt32LE(options.id ?? 1, ATTACH_POINT_BODY.attach_point.offset);
+  body.writeUInt16LE(symbol.length, ATTACH_POINT_BODY.symbol_length.offset);
+  body.writeUInt16LE(library.length, ATTACH_POINT_BODY.library_length.offset);
+  body.writeUInt16LE(nodeHash.length, ATTACH_POINT_BODY.node_hash_length.offset);
+  return frame(FrameKind.ATTACH_POINT, 0, body, [symbol, library, nodeHash], noEvent);
+}
+
+export function processRuntimeFrame(options: HeaderOptions & { runtime?: number }): Buffer {
+  const body = Buffer.alloc(PROCESS_RUNTIME_BODY_SIZE);
+  body.writeUInt8(options.runtime ?? 0);
+  return frame(FrameKind.PROCESS_RUNTIME, 0, body, [], { ...noEvent, ...options });
+}
+
 export function helloFrame(
   options: {
     magic?: number;
@@ -141,13 +220,13 @@ export function helloFrame(
     HELLO_BODY.realtime_offset_ns.offset,
   );
   body.writeUInt32LE(text.length, HELLO_BODY.json_length.offset);
-  return frame(FrameKind.HELLO, 0, body, [text], { pid: 0, namespacePid: 0, comm: "" });
+  return frame(FrameKind.HELLO, 0, body, [text], noEvent);
 }
 
 export function clockFrame(realtimeOffsetNs: bigint): Buffer {
   const body = Buffer.alloc(CLOCK_BODY_SIZE);
   body.writeBigInt64LE(realtimeOffsetNs);
-  return frame(FrameKind.CLOCK, 0, body, [], { pid: 0, namespacePid: 0, comm: "" });
+  return frame(FrameKind.CLOCK, 0, body, [], noEvent);
 }
 
 export interface CounterValues {
@@ -169,5 +248,5 @@ export function countersFrame(values: Record<number, CounterValues>, flags = 0):
       body.writeBigUInt64LE(counts.lost?.[reason] ?? 0n, at + PROBE_COUNTERS.lost.offset + 8 * reason);
     }
   }
-  return frame(FrameKind.COUNTERS, 0, body, [], { pid: 0, namespacePid: 0, comm: "", flags });
+  return frame(FrameKind.COUNTERS, 0, body, [], { ...noEvent, flags });
 }

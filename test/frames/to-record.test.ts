@@ -2,18 +2,19 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { checkEventFrame } from "../../src/frames/check.ts";
 import { CaptureClock } from "../../src/frames/clock.ts";
+import { createFrameContext } from "../../src/frames/context.ts";
 import { type FrameEventType, frameEventType } from "../../src/frames/fields.ts";
 import { FrameFlag, OpenHook } from "../../src/frames/layout.gen.ts";
 import { toRecord } from "../../src/frames/to-record.ts";
 import { fileOpenFrame, processExecFrame, tcpStateFrame } from "./build-frame.ts";
 
-const clock = new CaptureClock("boot");
-clock.set(1_737_000_000_000_000_000n);
+const context = createFrameContext("boot");
+context.clock.set(1_737_000_000_000_000_000n);
 
 function decode(frame: Buffer) {
   const type = frameEventType(frame, 0) as FrameEventType;
   assert.equal(checkEventFrame(type, frame, 0), undefined);
-  return toRecord(type, frame, 0, clock);
+  return toRecord(type, frame, 0, context);
 }
 
 describe("frames as records", () => {
