@@ -8,8 +8,23 @@ export const CAPTURED_EVENTS = [
   "file_open",
   "process_exec",
   "tcp_state",
+  "net_connect",
+  "ssl_op",
+  "function_call",
 ] as const satisfies readonly EventType[];
 export type CapturedEvent = (typeof CAPTURED_EVENTS)[number];
+
+/**
+ * The events that are captured when none are named: those of tracepoints. A uprobe costs the probed program
+ * a trap of about 1.5 µs at each entry and exit, and its probe keeps four capabilities while it runs, so that
+ * uprobe events have to be asked for (docs/uprobes.md).
+ */
+export const DEFAULT_EVENTS: readonly CapturedEvent[] = ["file_open", "process_exec", "tcp_state"];
+
+/** Limits of the probe (docs/uprobes.md). */
+export const ATTACH_POINTS_LIMIT = 10_000;
+/** PERF_MAX_STACK_DEPTH of include/uapi/linux/perf_event.h. */
+export const STACK_DEPTH_LIMIT = 127;
 
 /** Values to keep and values to leave out; an empty `include` keeps all. */
 export interface Filter<Value> {
@@ -33,8 +48,22 @@ export interface Filters {
   path: Filter<string>;
 }
 
+/** What the probe can be told about uprobes; the names are the probe's. */
+export interface UprobeOptions {
+  /** `LIBRARY-GLOB:SYMBOL-GLOB`, `/PATH:SYMBOL` or `/PATH:+0xOFFSET`. */
+  functions?: { spec: string }[];
+  attach_points_max?: number;
+  /** Return addresses of a function_call; 0 is none. */
+  stack_depth_max?: number;
+  /** Report the first call of a function only. */
+  once?: "process" | "container";
+  /** Calls of one function; 0 is no limit. */
+  rate_limit_per_second?: number;
+  uretprobes?: boolean;
+}
+
 /** Everything the probe can be told; the names are the probe's. */
-export interface ProbeConfig {
+export interface ProbeConfig extends UprobeOptions {
   probes: CapturedEvent[];
   events_ring_bytes?: number;
   exec_ring_bytes?: number;

@@ -3,7 +3,7 @@
  */
 import { constants } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
-import { CAPTURED_EVENTS, type CapturedEvent } from "../capture/probe-config.ts";
+import { CAPTURED_EVENTS, type CapturedEvent, DEFAULT_EVENTS } from "../capture/probe-config.ts";
 import type { Diagnostic } from "../capture/source.ts";
 import type { Hello } from "../frames/control.ts";
 import { type RunningCapture, startLiveCapture } from "../pipeline/capture.ts";
@@ -14,9 +14,10 @@ import { EXIT_LAUNCH_FAILED } from "./exit-code.ts";
 import { addFilterOptions, readFilters } from "./filter-options.ts";
 import type { SetExitCode } from "./program.ts";
 import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
+import { addUprobeOptions, readUprobeOptions, resolveEvents, type UprobeFlags } from "./uprobe-options.ts";
 
-interface CaptureFlags extends SinkFlags {
-  events: CapturedEvent[];
+interface CaptureFlags extends SinkFlags, UprobeFlags {
+  events?: CapturedEvent[];
   duration?: number;
   record?: string;
   ringBytes?: number;
@@ -29,14 +30,17 @@ export function captureCommand(setExitCode: SetExitCode): Command {
     .description("capture evidence live, to a collector, to a file, or to standard output")
     .argument("[command...]", "run this, and follow it and its children only (write it after --)")
     .passThroughOptions()
-    .option("--events <list>", `what to capture, of ${CAPTURED_EVENTS.join(",")}`, parseEvents, [
-      ...CAPTURED_EVENTS,
-    ])
+    .option(
+      "--events <list>",
+      `what to capture, of ${CAPTURED_EVENTS.join(",")} (default: ${DEFAULT_EVENTS.join(",")}; the others probe programs, which costs more)`,
+      parseEvents,
+    )
     .option("--duration <duration>", "stop after this long", parseDurationMs)
     .option("--record <file>", "keep the raw frames as well, for replay")
     .option("--ring-bytes <size>", "kernel buffer for events, a power of two", parseSizeBytes)
     .option("--exec-ring-bytes <size>", "kernel buffer for execs, a power of two", parseSizeBytes)
     .option("--user <name>", "who the exporter becomes when started as root", EXPORTER_USER_DEFAULT);
+  addUprobeOptions(command);
   addFilterOptions(command);
   addSinkOptions(command);
   return command
@@ -45,7 +49,7 @@ export function captureCommand(setExitCode: SetExitCode): Command {
       `
 Examples:
   runtime-evidence capture -- sh -c 'cat /etc/hostname >/dev/null'
-  runtime-evidence capture --events process_exec --otlp-endpoint http://localhost:4317 --duration 1h`,
+  runtime-evidence capture --events ssl_op,net_connect --otlp-endpoint http://localhost:4317 --duration 1h`,
     )
     .action(async (commandLine: string[], flags: CaptureFlags) => {
       setExitCode(await runCapture(commandLine, flags));
@@ -66,11 +70,13 @@ async function runCapture(commandLine: readonly string[], flags: CaptureFlags): 
   const screen = createConsole();
   const { sinks, description } = resolveSinks(flags, screen.print);
   const command = commandLine.length > 0 ? commandLine : undefined;
+  const events = resolveEvents(flags.events, flags);
   const running = await startLiveCapture(
     {
       sinks,
-      events: flags.events,
+      events,
       filters: readFilters(flags as unknown as Record<string, unknown>),
+      uprobes: readUprobeOptions(flags),
       ringBytes: flags.ringBytes,
       execRingBytes: flags.execRingBytes,
       durationMs: flags.duration,
@@ -80,7 +86,7 @@ async function runCapture(commandLine: readonly string[], flags: CaptureFlags): 
       shutdownTimeoutMs: flags.shutdownTimeout,
     },
     {
-      onHello: (hello) => sayHello(hello, flags.events, description, command !== undefined, screen),
+      onHello: (hello) => sayHello(hello, events, description, command !== undefined, screen),
       onDiagnostic: (diagnostic) => sayDiagnostic(diagnostic, screen),
     },
   );

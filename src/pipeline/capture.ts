@@ -8,7 +8,13 @@
  */
 import { type LaunchedCommand, launchCommand } from "../capture/launch.ts";
 import { findProbeBinary } from "../capture/probe-binary.ts";
-import { CAPTURED_EVENTS, type CapturedEvent, type Filters } from "../capture/probe-config.ts";
+import {
+  CAPTURED_EVENTS,
+  type CapturedEvent,
+  type Filters,
+  type ProbeConfig,
+  type UprobeOptions,
+} from "../capture/probe-config.ts";
 import { startProbe } from "../capture/probe-source.ts";
 import { openRecording } from "../capture/record-source.ts";
 import type { Diagnostic, FrameSource } from "../capture/source.ts";
@@ -31,6 +37,7 @@ export interface LiveCaptureOptions {
   sinks: SinkOptions;
   events: CapturedEvent[];
   filters: Filters;
+  uprobes: UprobeOptions;
   ringBytes?: number | undefined;
   execRingBytes?: number | undefined;
   durationMs?: number | undefined;
@@ -125,14 +132,15 @@ async function pump(
   }
 }
 
-function probeConfig(options: LiveCaptureOptions, command: LaunchedCommand | undefined) {
-  const { filters, account } = options;
+function probeConfig(options: LiveCaptureOptions, command: LaunchedCommand | undefined): ProbeConfig {
+  const { filters, account, uprobes } = options;
   const tree = { ...filters.tree, include: [...filters.tree.include, ...(command ? [command.pid] : [])] };
   const own = [process.pid, ...(command ? [command.launcherPid] : [])];
   return {
     probes: options.events,
     own_processes: own,
     filters: { ...filters, tree },
+    ...uprobes,
     ...(options.ringBytes === undefined ? {} : { events_ring_bytes: options.ringBytes }),
     ...(options.execRingBytes === undefined ? {} : { exec_ring_bytes: options.execRingBytes }),
     ...(isRoot() ? { user: { uid: account.uid, gid: account.gid } } : {}),
