@@ -23,6 +23,8 @@ enum frame_constant {
 
 enum shared_memory_constant {
 	AS_ENUMERATOR(FILTER_PATH_BYTES_MAX),
+	AS_ENUMERATOR(FUNCTION_STACK_DEPTH_MAX),
+	AS_ENUMERATOR(FUNCTION_COOKIE_INSIDE_BIT),
 };
 
 /* All of frame.h, in its order. The layout hash covers exactly what is reachable from here. */
@@ -59,6 +61,9 @@ struct shared_memory_layout {
 	enum filter_dimension filter_dimension;
 	struct filter_config filter_config;
 	struct filter_path_key filter_path_key;
+	enum call_cookie call_cookie;
+	enum once_scope once_scope;
+	struct function_config function_config;
 	struct cpu_counters cpu_counters;
 	struct reader_state reader_state;
 };

@@ -12,6 +12,13 @@
 #define CACHE_LINE_BYTES 64
 /* Bytes of a path that a path filter compares: the limit of BPF_MAP_TYPE_LPM_TRIE. */
 #define FILTER_PATH_BYTES_MAX 256
+/* Return addresses of one call's stack: PERF_MAX_STACK_DEPTH of include/uapi/linux/perf_event.h. */
+#define FUNCTION_STACK_DEPTH_MAX 127
+/*
+ * Cookie of function_entry: the attach point in the low 32 bits. This bit says that the point is not the first
+ * instruction of a function, so that no return address lies on top of the stack (or in the link register).
+ */
+#define FUNCTION_COOKIE_INSIDE_BIT 32
 
 /* Value of the filter maps. Both may be set; exclusion wins. */
 enum filter_flag {
@@ -41,6 +48,27 @@ struct filter_config {
 struct filter_path_key {
 	__u32 prefix_bits; /* 8 x the number of bytes, <= 8 x FILTER_PATH_BYTES_MAX */
 	__u8 data[FILTER_PATH_BYTES_MAX];
+};
+
+/* Cookie of the programs of net_connect and ssl_op: enum connect_function or ssl_function, and these bits. */
+enum call_cookie {
+	CALL_COOKIE_FUNCTION = 0xff, /* mask */
+	CALL_COOKIE_EXIT = 1 << 8, /* a RET of the function; its program is an _exit one */
+	CALL_COOKIE_ENTRY_ONLY = 1 << 9, /* the function's exits are not known: its entry is the event */
+};
+
+/* In which surroundings a function's first call is the only one reported. */
+enum once_scope {
+	ONCE_OFF = 0,
+	ONCE_PROCESS = 1,
+	ONCE_CONTAINER = 2, /* a cgroup: the one that the process is in itself */
+};
+
+/* Read-only data of function_call, set before load. */
+struct function_config {
+	__u32 stack_depth_max; /* <= FUNCTION_STACK_DEPTH_MAX; 0: no stacks */
+	__u32 once; /* enum once_scope */
+	__u64 rate_limit_per_second; /* per attach point; 0: none */
 };
 
 /* One entry per possible CPU; see frame.h for the law the counters obey. */

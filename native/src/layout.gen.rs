@@ -19,6 +19,10 @@ pub const FRAME_ARGV0_BYTES_MAX: u32 = 4095;
 pub const FRAME_COMM_BYTES: u32 = 16;
 /// `FILTER_PATH_BYTES_MAX`.
 pub const FILTER_PATH_BYTES_MAX: u32 = 256;
+/// `FUNCTION_STACK_DEPTH_MAX`.
+pub const FUNCTION_STACK_DEPTH_MAX: u32 = 127;
+/// `FUNCTION_COOKIE_INSIDE_BIT`.
+pub const FUNCTION_COOKIE_INSIDE_BIT: u32 = 32;
 
 /// Of `enum frame_kind`.
 pub const FRAME_HELLO: u32 = 1;
@@ -148,6 +152,20 @@ pub const FILTER_UID: u32 = 8;
 pub const FILTER_CGROUP: u32 = 16;
 /// Of `enum filter_dimension`.
 pub const FILTER_PATH: u32 = 32;
+
+/// Of `enum call_cookie`.
+pub const CALL_COOKIE_FUNCTION: u32 = 255;
+/// Of `enum call_cookie`.
+pub const CALL_COOKIE_EXIT: u32 = 256;
+/// Of `enum call_cookie`.
+pub const CALL_COOKIE_ENTRY_ONLY: u32 = 512;
+
+/// Of `enum once_scope`.
+pub const ONCE_OFF: u32 = 0;
+/// Of `enum once_scope`.
+pub const ONCE_PROCESS: u32 = 1;
+/// Of `enum once_scope`.
+pub const ONCE_CONTAINER: u32 = 2;
 
 /// `struct frame_header`, 64 bytes.
 #[repr(C)]
@@ -475,6 +493,23 @@ pub struct FilterPathKey {
 const _: () = assert!(size_of::<FilterPathKey>() == 260);
 const _: () = assert!(std::mem::offset_of!(FilterPathKey, prefix_bits) == 0);
 const _: () = assert!(std::mem::offset_of!(FilterPathKey, data) == 4);
+
+/// `struct function_config`, 16 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FunctionConfig {
+    /// At byte 0.
+    pub stack_depth_max: u32,
+    /// At byte 4.
+    pub once: u32,
+    /// At byte 8.
+    pub rate_limit_per_second: u64,
+}
+
+const _: () = assert!(size_of::<FunctionConfig>() == 16);
+const _: () = assert!(std::mem::offset_of!(FunctionConfig, stack_depth_max) == 0);
+const _: () = assert!(std::mem::offset_of!(FunctionConfig, once) == 4);
+const _: () = assert!(std::mem::offset_of!(FunctionConfig, rate_limit_per_second) == 8);
 
 /// `struct cpu_counters`, 512 bytes.
 #[repr(C)]
