@@ -11,7 +11,8 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 PROBE := native/target/release/runtime-evidence-probe
 COLLECTOR := build/otelcol
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
-TRIGGER_SOURCES := $(wildcard test/triggers/*.c)
+TRIGGER_C_SOURCES := $(wildcard test/triggers/*.c test/triggers/*.cc)
+TRIGGER_SOURCES := $(TRIGGER_C_SOURCES) $(wildcard test/triggers/*.rs test/triggers/*.go)
 TS_SOURCES := $(shell find src -name '*.ts' 2>/dev/null)
 
 .PHONY: help demo test test-long check format build bench generate clean
@@ -32,14 +33,14 @@ check: build ## format, lint, types, generated files, tidy test
 	biome check .
 	tsc -p tsconfig.json
 	cd native && cargo fmt --check && cargo clippy --release --all-targets --quiet -- -D warnings
-	clang-format --dry-run -Werror $(BPF_SOURCES) $(TRIGGER_SOURCES)
+	clang-format --dry-run -Werror $(BPF_SOURCES) $(TRIGGER_C_SOURCES)
 	node semconv/generate.ts --check
 	mocha 'test/tidy/**/*.test.ts' test/frames/layout-drift.test.ts
 
 format: node_modules ## rewrite sources in the project's format
 	biome check --write .
 	cd native && cargo fmt
-	clang-format -i $(BPF_SOURCES) $(TRIGGER_SOURCES)
+	clang-format -i $(BPF_SOURCES) $(TRIGGER_C_SOURCES)
 
 build: $(PROBE) dist/.built ## the probe and the exporter
 
