@@ -54,4 +54,19 @@ static __always_inline bool identity_passes(const struct identity *identity)
 	       value_passes(FILTER_COMM, &filter_comms, identity->comm);
 }
 
+/* Whether events of the current process are wanted, without a frame to keep its identity in. */
+static __always_inline bool current_passes(void)
+{
+	struct task_struct *current = current_task();
+	__u32 pid = current_pid(current);
+	struct identity identity;
+
+	if (!process_passes(pid, tree_flags_of(pid)))
+		return false;
+	if (!uses(FILTER_UID) && !uses(FILTER_CGROUP) && !uses(FILTER_COMM))
+		return true;
+	identify(&identity, current);
+	return identity_passes(&identity);
+}
+
 #endif

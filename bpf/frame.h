@@ -57,7 +57,8 @@ enum loss_reason {
 	LOST_RING_FULL = 0, /* the reader was slower than the events */
 	LOST_READ_FAULT = 1, /* the path could be read neither at sys_enter nor at sys_exit */
 	LOST_UNFINISHED = 2, /* the second read was due at sys_exit, which never came */
-	LOST_PENDING_FULL = 3, /* no room to remember that a second read is due */
+	/* No room to remember that a second read is due, or a call returned whose beginning is not known. */
+	LOST_PENDING_FULL = 3,
 	LOST_UNATTRIBUTED = 4, /* no process could be named with certainty */
 	LOST_UNREPRESENTABLE = 5, /* a kernel value that Runtime Evidence v1 cannot hold */
 	LOST_RECURSION = 6, /* the kernel skipped the program: it already ran on this CPU */

@@ -15,8 +15,9 @@
 /* Return addresses of one call's stack: PERF_MAX_STACK_DEPTH of include/uapi/linux/perf_event.h. */
 #define FUNCTION_STACK_DEPTH_MAX 127
 /*
- * Cookie of function_entry: the attach point in the low 32 bits. This bit says that the point is not the first
- * instruction of a function, so that no return address lies on top of the stack (or in the link register).
+ * Cookie of function_entry: the attach point in the low 32 bits. This bit says that the point is not the
+ * first instruction of a function, so that no return address lies on top of the stack (or in the link
+ * register).
  */
 #define FUNCTION_COOKIE_INSIDE_BIT 32
 

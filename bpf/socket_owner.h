@@ -117,27 +117,16 @@ static __always_inline int find_owner(struct sock *sk, struct socket_owner *owne
 }
 
 /*
- * Remembers the current process as the one that accepted the socket behind `fd`. The pointers are read
- * without a lock, and another thread may close the file meanwhile; the links back (socket to file, state,
- * hash) tell a socket from memory that is something else by now.
+ * Remembers the current process as the one that accepted the socket behind `fd`. It is read without a lock
+ * (see socket_file.h); state and hash tell a socket from memory that is something else by now.
  */
 static __always_inline void remember_accepted(__s64 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct sock *sk = socket_of_descriptor(fd);
 	struct accepted_socket accepted = {};
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **slots = BPF_CORE_READ(table, fd);
-	struct file *file = NULL;
-	struct socket *socket;
-	struct sock *sk;
-	__u64 key;
+	__u64 key = (__u64)sk;
 
-	if (fd >= BPF_CORE_READ(table, max_fds) || bpf_probe_read_kernel(&file, sizeof(file), slots + fd) ||
-	    !file)
-		return;
-	socket = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(socket, sk);
-	if (BPF_CORE_READ(socket, file) != file || !sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return;
 	/* After CLOSE there will be no change of state that would take the entry away. */
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
@@ -145,7 +134,6 @@ static __always_inline void remember_accepted(__s64 fd)
 	accepted.hash = BPF_CORE_READ(sk, __sk_common.skc_hash);
 	accepted.remote_port = BPF_CORE_READ(sk, __sk_common.skc_dport);
 	identify_owner(&accepted.owner);
-	key = (__u64)sk;
 	bpf_map_update_elem(&accepted_sockets, &key, &accepted, BPF_ANY);
 }
 

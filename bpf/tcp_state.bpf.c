@@ -12,6 +12,7 @@
 #include "emit.h"
 #include "identity.h"
 #include "filter.h"
+#include "socket_file.h"
 #include "socket_owner.h"
 
 char LICENSE[] SEC("license") = "GPL";
