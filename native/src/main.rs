@@ -14,22 +14,40 @@ mod check;
 mod clock;
 mod config;
 mod counters;
+#[allow(dead_code)] // Until the attachments use it.
+mod demangle;
 mod diagnostics;
+#[allow(dead_code)] // Until the attachments use it.
+mod elf;
 mod filter;
 mod frame;
+#[allow(dead_code)] // Until the attachments use it.
+mod glob;
 mod hello;
 mod hook;
+#[allow(dead_code)] // Until the attachments use it.
+mod instruction;
 mod launch;
 #[path = "layout.gen.rs"]
 mod layout;
 mod load;
 mod memory;
+#[allow(dead_code)] // Until the attachments use it.
+mod node_hash;
 mod open;
 mod output;
 mod privilege;
 mod pump;
+#[allow(dead_code)] // Until the attachments use it.
+mod read_at;
 mod refusal;
+#[allow(dead_code)] // Until the attachments use it.
+mod returns;
+#[allow(dead_code)] // Until the attachments use it.
+mod runtime;
 mod stop;
+#[allow(dead_code)] // Until the attachments use it.
+mod symbols;
 mod tracefs;
 mod tree;
 

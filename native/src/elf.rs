@@ -1,0 +1,404 @@
+//! Reads what is needed of an ELF file: where its parts are, who it is, what it maps executable.
+//!
+//! The file is hostile input read by a privileged process: it is not mapped, each count and size
+//! has a limit with a name, arithmetic is checked, and nothing is indexed without a check.
+//! Only 64-bit little-endian x86-64 and AArch64 files are read. Layout: elf(5), gABI chapters 4, 5.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used))]
+
+use std::fmt;
+
+use crate::read_at::{Bounded, ReadAt};
+
+/// Section headers of one file. `-ffunction-sections` is undone by the linker: dozens are usual.
+pub const SECTIONS_MAX: u64 = 8192;
+/// Program headers of one file; a dozen is usual.
+pub const SEGMENTS_MAX: u64 = 256;
+/// Bytes of one note section or segment.
+const NOTES_BYTES_MAX: u64 = 64 << 10;
+/// Bytes of the section names.
+const SECTION_NAMES_BYTES_MAX: u64 = 1 << 20;
+/// Of one name; a hostile table may let thousands share one long string.
+const SECTION_NAME_BYTES_MAX: usize = 64;
+/// A SHA-1 build id has 20 bytes; `--build-id=0x...` may choose any.
+const BUILD_ID_BYTES_MAX: usize = 64;
+
+const HEADER_BYTES: u64 = 64;
+const SECTION_BYTES: u16 = 64;
+const SEGMENT_BYTES: u16 = 56;
+const EXTENDED_COUNT: u16 = 0xffff;
+
+const PT_LOAD: u32 = 1;
+const PT_INTERP: u32 = 3;
+const PT_NOTE: u32 = 4;
+const PF_X: u32 = 1;
+const SHT_NOTE: u32 = 7;
+/// Section of a type that has no bytes in the file.
+pub const SHT_NOBITS: u32 = 8;
+
+/// Why a file cannot be probed, or not wholly. Each is one sentence for the diagnostic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ElfError {
+    /// A FIFO, a device, a directory.
+    NotRegular,
+    /// Not an ELF file at all: a script, data.
+    NotElf,
+    /// ELF of a kind that is not read: 32 bits, big-endian, another processor.
+    Unsupported(&'static str),
+    /// It ends before what its headers say.
+    Truncated,
+    /// It contradicts the format.
+    Malformed(&'static str),
+    /// It has more of this than is read of one file.
+    Limit(&'static str),
+    /// The kernel's own words.
+    Io(String),
+}
+
+impl fmt::Display for ElfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ElfError::NotRegular => f.write_str("it is not a regular file"),
+            ElfError::NotElf => f.write_str("it is not an ELF file"),
+            ElfError::Unsupported(what) => write!(f, "its ELF kind is not supported: {what}"),
+            ElfError::Truncated => f.write_str("it ends before what its headers promise"),
+            ElfError::Malformed(what) => write!(f, "its {what} is malformed"),
+            ElfError::Limit(what) => write!(f, "it exceeds the limit on {what}"),
+            ElfError::Io(message) => write!(f, "it cannot be read: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for ElfError {}
+
+/// The processors whose code is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// `EM_X86_64`
+    X86_64,
+    /// `EM_AARCH64`
+    Aarch64,
+}
+
+/// A section header, without what is not used.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Raw bytes: may be anything in a hostile file.
+    pub name: Vec<u8>,
+    /// `SHT_*`
+    pub kind: u32,
+    /// Virtual address, 0 when not loaded.
+    pub address: u64,
+    /// In the file.
+    pub offset: u64,
+    /// Bytes in the file (unless `SHT_NOBITS`).
+    pub size: u64,
+    /// For symbols: the section of their names.
+    pub link: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    kind: u32,
+    executable: bool,
+    offset: u64,
+    address: u64,
+    bytes_in_file: u64,
+}
+
+/// An opened ELF file whose headers were understood.
+pub struct Binary<'a> {
+    file: Bounded<'a>,
+    machine: Machine,
+    sections: Vec<Section>,
+    segments: Vec<Segment>,
+}
+
+impl<'a> Binary<'a> {
+    /// Reads the headers, some KiB. Give it a `&File`; system calls: statx, pread64.
+    ///
+    /// A FIFO cannot block here, but it can in open(2): open with `O_NONBLOCK`.
+    pub fn open(source: &'a dyn ReadAt) -> Result<Self, ElfError> {
+        let file = Bounded::new(source)?;
+        if file.size() < HEADER_BYTES {
+            return Err(ElfError::NotElf);
+        }
+        let header = file.bytes(0, HEADER_BYTES, (HEADER_BYTES, "header bytes"))?;
+        let header = Fields(&header);
+        if header.get(0, 4) != Some(b"\x7fELF".as_slice()) {
+            return Err(ElfError::NotElf);
+        }
+        if header.u8(4) != Some(2) {
+            return Err(ElfError::Unsupported("not 64-bit"));
+        }
+        if header.u8(5) != Some(1) {
+            return Err(ElfError::Unsupported("big-endian"));
+        }
+        let machine = match header.u16(18) {
+            Some(62) => Machine::X86_64,
+            Some(183) => Machine::Aarch64,
+            _ => return Err(ElfError::Unsupported("neither x86-64 nor AArch64")),
+        };
+        let segments = read_segments(&file, &header)?;
+        let sections = read_sections(&file, &header)?;
+        Ok(Binary { file, machine, sections, segments })
+    }
+
+    /// What its code is for.
+    pub fn machine(&self) -> Machine {
+        self.machine
+    }
+
+    /// Whether it asks for a dynamic loader. A static executable contains its own libc.
+    pub fn has_interpreter(&self) -> bool {
+        self.segments.iter().any(|segment| segment.kind == PT_INTERP)
+    }
+
+    /// All sections; empty when the headers were stripped.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// Bytes of the file read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.file.bytes_read()
+    }
+
+    /// Of the file when it was opened, in bytes.
+    pub fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    /// Whether a Go toolchain linked it. Its stacks move, so nothing may be put at its returns.
+    ///
+    /// The note and the section are in stripped binaries too: golang.org/issue/13357.
+    pub fn is_go(&self) -> bool {
+        let by_name = |section: &Section| {
+            matches!(
+                section.name.as_slice(),
+                b".go.buildinfo" | b".note.go.buildid" | b".gopclntab"
+            )
+        };
+        self.sections.iter().any(by_name) || self.note(b"Go\0\0", 4).is_some()
+    }
+
+    /// The GNU build id in lower-case hex: the same for every copy of the file, stripped or not.
+    pub fn build_id(&self) -> Option<String> {
+        const NT_GNU_BUILD_ID: u32 = 3;
+        let id = self.note(b"GNU\0", NT_GNU_BUILD_ID)?;
+        if id.is_empty() || id.len() > BUILD_ID_BYTES_MAX {
+            return None;
+        }
+        Some(crate::node_hash::hex(&id))
+    }
+
+    /// The file offset of a virtual address in executable memory; none if nothing of the file is
+    /// mapped there, or if several segments claim the address: then it is not known which one wins.
+    pub fn code_offset(&self, address: u64) -> Option<u64> {
+        self.code_at(address).map(|(offset, _)| offset)
+    }
+
+    /// The virtual address of a file offset in executable memory.
+    pub fn code_address(&self, offset: u64) -> Option<u64> {
+        let mut addresses = self.code_segments().filter_map(|segment| {
+            let distance = offset.checked_sub(segment.offset)?;
+            (distance < segment.bytes_in_file).then(|| segment.address.checked_add(distance))?
+        });
+        let address = addresses.next()?;
+        addresses.next().is_none().then_some(address)
+    }
+
+    /// At most `length` bytes of code from an address on, to the end of its segment.
+    pub fn code(&self, address: u64, length: u64, limit: u64) -> Result<Vec<u8>, ElfError> {
+        let (offset, left) =
+            self.code_at(address).ok_or(ElfError::Malformed("function address"))?;
+        self.file.bytes(offset, length.min(left), (limit, "bytes of a function"))
+    }
+
+    /// Bytes of the file from its start or any offset on, for who knows what is there.
+    pub fn bytes(
+        &self,
+        offset: u64,
+        length: u64,
+        limit: (u64, &'static str),
+    ) -> Result<Vec<u8>, ElfError> {
+        self.file.bytes(offset, length, limit)
+    }
+
+    fn code_segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(|segment| segment.kind == PT_LOAD && segment.executable)
+    }
+
+    /// The offset of the address, and how many bytes of the segment are left from there.
+    fn code_at(&self, address: u64) -> Option<(u64, u64)> {
+        let mut found = None;
+        for segment in self.segments.iter().filter(|segment| segment.kind == PT_LOAD) {
+            let Some(distance) = address.checked_sub(segment.address) else { continue };
+            let Some(left) = segment.bytes_in_file.checked_sub(distance) else { continue };
+            if left == 0 {
+                continue;
+            }
+            if found.is_some() || !segment.executable {
+                return None;
+            }
+            let offset = segment.offset.checked_add(distance)?;
+            if offset >= self.file.size() {
+                return None;
+            }
+            found = Some((offset, left));
+        }
+        found
+    }
+
+    /// The first note of this name (with its NUL) and type, wherever it is.
+    fn note(&self, name: &[u8], kind: u32) -> Option<Vec<u8>> {
+        let segments = self.segments.iter().filter(|segment| segment.kind == PT_NOTE);
+        let segments = segments.map(|segment| (segment.offset, segment.bytes_in_file));
+        let sections = self.sections.iter().filter(|section| section.kind == SHT_NOTE);
+        let sections = sections.map(|section| (section.offset, section.size));
+        segments.chain(sections).find_map(|(offset, size)| {
+            let notes = self.file.bytes(offset, size, (NOTES_BYTES_MAX, "bytes of notes")).ok()?;
+            find_note(&notes, name, kind)
+        })
+    }
+}
+
+/// Notes are aligned by 4 in practice, even where `p_align` says 8.
+fn find_note(notes: &[u8], name: &[u8], kind: u32) -> Option<Vec<u8>> {
+    let fields = Fields(notes);
+    let mut at = 0_usize;
+    loop {
+        let name_length = usize::try_from(fields.u32(at)?).ok()?;
+        let value_length = usize::try_from(fields.u32(at.checked_add(4)?)?).ok()?;
+        let note_kind = fields.u32(at.checked_add(8)?)?;
+        let name_at = at.checked_add(12)?;
+        let value_at = name_at.checked_add(name_length.checked_next_multiple_of(4)?)?;
+        if note_kind == kind && fields.get(name_at, name_length) == Some(name) {
+            return fields.get(value_at, value_length).map(<[u8]>::to_vec);
+        }
+        at = value_at.checked_add(value_length.checked_next_multiple_of(4)?)?;
+    }
+}
+
+fn read_segments(file: &Bounded, header: &Fields) -> Result<Vec<Segment>, ElfError> {
+    let malformed = ElfError::Malformed("program header table");
+    let (Some(offset), Some(entry), Some(count)) = (header.u64(32), header.u16(54), header.u16(56))
+    else {
+        return Err(malformed);
+    };
+    if count == 0 || entry != SEGMENT_BYTES {
+        return Err(malformed);
+    }
+    if u64::from(count) > SEGMENTS_MAX {
+        return Err(ElfError::Limit("program headers"));
+    }
+    let length = u64::from(count).saturating_mul(u64::from(entry));
+    let table = file.bytes(offset, length, (length, "program headers"))?;
+    let segment = |entry: &[u8]| {
+        let fields = Fields(entry);
+        Some(Segment {
+            kind: fields.u32(0)?,
+            executable: fields.u32(4)? & PF_X != 0,
+            offset: fields.u64(8)?,
+            address: fields.u64(16)?,
+            bytes_in_file: fields.u64(32)?,
+        })
+    };
+    table.chunks_exact(usize::from(entry)).map(segment).collect::<Option<_>>().ok_or(malformed)
+}
+
+fn read_sections(file: &Bounded, header: &Fields) -> Result<Vec<Section>, ElfError> {
+    let malformed = || ElfError::Malformed("section header table");
+    let (Some(offset), Some(entry), Some(count), Some(names)) =
+        (header.u64(40), header.u16(58), header.u16(60), header.u16(62))
+    else {
+        return Err(malformed());
+    };
+    if offset == 0 {
+        return Ok(Vec::new());
+    }
+    if entry != SECTION_BYTES {
+        return Err(malformed());
+    }
+    let entry = u64::from(entry);
+    // Counts that do not fit are in the first entry: gABI, "Number of sections".
+    let first = file.bytes(offset, entry, (entry, "section headers"))?;
+    let first = Fields(&first);
+    let count = if count == 0 { first.u64(32).ok_or_else(malformed)? } else { u64::from(count) };
+    let names = if names == EXTENDED_COUNT { first.u32(40) } else { Some(u32::from(names)) };
+    if count > SECTIONS_MAX {
+        return Err(ElfError::Limit("section headers"));
+    }
+    let length = count.saturating_mul(entry);
+    let table = file.bytes(offset, length, (length, "section headers"))?;
+    let mut sections = Vec::new();
+    let mut name_offsets = Vec::new();
+    for entry in table.chunks_exact(usize::from(SECTION_BYTES)) {
+        let (name, section) = section(&Fields(entry)).ok_or_else(malformed)?;
+        name_offsets.push(name);
+        sections.push(section);
+    }
+    // Without names, the types of the sections still lead to the symbols.
+    let names = names.and_then(|names| sections.get(usize::try_from(names).ok()?));
+    let names = names.and_then(|names| {
+        file.bytes(names.offset, names.size, (SECTION_NAMES_BYTES_MAX, "section names")).ok()
+    });
+    let names = names.unwrap_or_default();
+    for (section, offset) in sections.iter_mut().zip(name_offsets) {
+        let name = string_at(&names, offset).unwrap_or_default();
+        section.name =
+            name.get(..name.len().min(SECTION_NAME_BYTES_MAX)).unwrap_or_default().to_vec();
+    }
+    Ok(sections)
+}
+
+/// The offset of its name, and the section without it.
+fn section(fields: &Fields) -> Option<(u32, Section)> {
+    let section = Section {
+        name: Vec::new(),
+        kind: fields.u32(4)?,
+        address: fields.u64(16)?,
+        offset: fields.u64(24)?,
+        size: fields.u64(32)?,
+        link: fields.u32(40)?,
+    };
+    Some((fields.u32(0)?, section))
+}
+
+/// The string at an offset of a string table, without its NUL.
+pub fn string_at(table: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = table.get(usize::try_from(offset).ok()?..)?;
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    rest.get(..end)
+}
+
+/// Little-endian fields of a structure.
+pub struct Fields<'a>(pub &'a [u8]);
+
+impl<'a> Fields<'a> {
+    /// `length` bytes from `at` on.
+    pub fn get(&self, at: usize, length: usize) -> Option<&'a [u8]> {
+        self.0.get(at..at.checked_add(length)?)
+    }
+
+    /// One byte.
+    pub fn u8(&self, at: usize) -> Option<u8> {
+        self.0.get(at).copied()
+    }
+
+    /// Two bytes.
+    pub fn u16(&self, at: usize) -> Option<u16> {
+        Some(u16::from_le_bytes(self.get(at, 2)?.try_into().ok()?))
+    }
+
+    /// Four bytes.
+    pub fn u32(&self, at: usize) -> Option<u32> {
+        Some(u32::from_le_bytes(self.get(at, 4)?.try_into().ok()?))
+    }
+
+    /// Eight bytes.
+    pub fn u64(&self, at: usize) -> Option<u64> {
+        Some(u64::from_le_bytes(self.get(at, 8)?.try_into().ok()?))
+    }
+}
