@@ -3,13 +3,15 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type Mocha from "mocha";
 import { parseEvidenceJson } from "../../src/evidence/json.ts";
 import type { EvidenceRecord } from "../../src/evidence/record.ts";
 import { createValidator } from "../../src/evidence/validator.ts";
+import { startProcess } from "../process.ts";
 import { skip } from "../skip.ts";
 
 export const REPOSITORY = new URL("../../", import.meta.url).pathname;
@@ -29,6 +31,39 @@ function refused(): string | false {
     return false;
   } catch (error) {
     return `no hook can be attached here: ${String((error as { stdout?: Buffer }).stdout).slice(0, 500)}`;
+  }
+}
+
+/** Skips the suite, with the reason, where these probes have no hook that can be attached. */
+export function needsProbes(context: Mocha.Context, probes: readonly string[]): void {
+  needsKernel(context);
+  const report = execFileSync(process.execPath, [CLI, "doctor", "--json"], { timeout: RUN_TIMEOUT_MS });
+  const { hooks } = JSON.parse(report.toString()) as {
+    hooks: { probe: string; state: string; reason?: string }[];
+  };
+  for (const probe of probes) {
+    const own = hooks.filter((hook) => hook.probe === probe);
+    if (own.some(({ state }) => state === "on")) continue;
+    skip(context, `${probe} is off here: ${own[0]?.reason ?? "the probe does not know it"}`);
+  }
+}
+
+/** Skips the suite, with the reason, where a program of build/triggers could not be compiled. */
+export function needsTrigger(context: Mocha.Context, ...names: string[]): void {
+  for (const name of names) {
+    if (!existsSync(trigger(name)))
+      skip(context, `build/triggers/${name} was not built: its compiler is missing`);
+  }
+}
+
+/** Skips the suite, with the reason, where a command is not installed. */
+export function needsCommand(context: Mocha.Context, ...names: string[]): void {
+  for (const name of names) {
+    try {
+      execFileSync("sh", ["-c", `command -v ${name}`], { stdio: "ignore" });
+    } catch {
+      skip(context, `${name} is not installed`);
+    }
   }
 }
 
@@ -103,6 +138,62 @@ export async function capture(args: readonly string[], command: readonly string[
     return { ...run, records: readRecords(readFileSync(output, "utf8")), books };
   } finally {
     rmSync(directory, { recursive: true });
+  }
+}
+
+/** A capture in the background, for what does not descend from one command. */
+export interface BackgroundCapture {
+  readonly pid: number;
+  /** Ends it in order. */
+  stop(): Promise<CaptureRun>;
+}
+
+/** Starts a capture of what this process starts from now on, unless `args` filters; resolves once all is attached. */
+export async function startCapture(args: readonly string[]): Promise<BackgroundCapture> {
+  const directory = mkdtempSync(join(tmpdir(), "runtime-evidence-capture-"));
+  const output = join(directory, "evidence.ndjson");
+  const running = await startProcess({
+    command: process.execPath,
+    args: [CLI, "capture", "--summary", "json", "--output", output, ...args],
+    stopTimeoutMs: RUN_TIMEOUT_MS,
+    outputBytesMax: 16 * 1024 * 1024,
+  });
+  await waitUntilLocked(running.pid);
+  return {
+    pid: running.pid,
+    stop: async () => {
+      const { code } = await running.stop();
+      try {
+        const run = { code: code ?? -1, ...running.output() };
+        const books = booksOf(run);
+        assertBooksBalance(books);
+        return { ...run, records: readRecords(readFileSync(output, "utf8")), books };
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    },
+  };
+}
+
+/** The probe sets its seccomp filter after it has attached everything, and before the first event. */
+async function waitUntilLocked(exporter: number): Promise<void> {
+  const deadline = performance.now() + RUN_TIMEOUT_MS;
+  while (performance.now() < deadline) {
+    const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    for (const pid of children) {
+      const status = statusText(pid);
+      if (new RegExp(`^PPid:\\t${exporter}$`, "m").test(status) && /^Seccomp:\t2$/m.test(status)) return;
+    }
+    await sleep(20);
+  }
+  throw new Error("the probe did not get as far as its seccomp filter");
+}
+
+function statusText(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "utf8");
+  } catch {
+    return ""; // it ended while we looked
   }
 }
 
