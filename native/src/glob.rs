@@ -2,7 +2,10 @@
 //! `operator[]`, `(*Server).Serve` and Go's `[...]` can be written as they are.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)]
-#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used))]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)
+)]
 
 /// A pattern; matching takes time in proportion to pattern times text, never more.
 #[derive(Clone, Debug, PartialEq, Eq)]

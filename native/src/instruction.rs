@@ -2,11 +2,15 @@
 //! goes from there. One decoder per processor behind one type.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)]
-#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used))]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)
+)]
 
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, OpKind};
 
-use crate::elf::{Fields, Machine};
+use crate::elf::Machine;
+use crate::fields::Fields;
 
 /// Where control goes after an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

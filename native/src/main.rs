@@ -12,6 +12,8 @@
 mod attach;
 mod check;
 mod clock;
+#[cfg(test)]
+mod compiled;
 mod config;
 mod counters;
 #[allow(dead_code)] // Until the attachments use it.
@@ -19,6 +21,9 @@ mod demangle;
 mod diagnostics;
 #[allow(dead_code)] // Until the attachments use it.
 mod elf;
+mod elf_headers;
+#[allow(dead_code)] // Until the attachments use it.
+mod fields;
 mod filter;
 mod frame;
 #[allow(dead_code)] // Until the attachments use it.

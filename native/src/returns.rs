@@ -12,7 +12,10 @@
 //! A jump out of the function is a tail call: the function returns through another's code.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)]
-#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used))]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)
+)]
 
 use std::fmt;
 
@@ -32,6 +35,23 @@ pub enum Exits {
     Returns(Vec<u64>),
     /// Not with certainty: probe the entry alone and mark the events.
     EntryOnly(Unsure),
+}
+
+impl Exits {
+    /// For who probes the returns of other functions too: a function that ends in a call of one of
+    /// them returns at its returns. `probed` are the addresses of functions whose own exits are
+    /// [`Exits::Returns`]. musl's `accept4` without flags is such a call of `accept`.
+    #[must_use]
+    pub fn with_tail_calls_to(self, probed: &[u64]) -> Exits {
+        match self {
+            Exits::EntryOnly(Unsure::TailCall { returns, targets })
+                if !returns.is_empty() && targets.iter().all(|to| probed.contains(to)) =>
+            {
+                Exits::Returns(returns)
+            }
+            exits => exits,
+        }
+    }
 }
 
 /// Why the exits of a function are not probed.
@@ -217,3 +237,6 @@ impl<'a> Walk<'a> {
         Ok(self.ends)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 //! Which language runtime a process runs, from its executable and the files it maps.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)]
-#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used))]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)
+)]
 
 use crate::elf::Binary;
 use crate::symbols::Symbols;

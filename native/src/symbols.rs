@@ -5,12 +5,17 @@
 //! as the function is exported.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)]
-#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used))]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)
+)]
 
 use std::collections::HashMap;
 
 use crate::demangle;
-use crate::elf::{Binary, ElfError, Fields, SHT_NOBITS, Section, string_at};
+use crate::elf::{Binary, ElfError};
+use crate::elf_headers::Section;
+use crate::fields::{Fields, string_at};
 use crate::glob::Glob;
 
 /// Symbols of one table. The node binary has 146,000.
@@ -126,10 +131,6 @@ impl Symbols {
         section: &Section,
         dynamic: bool,
     ) -> Result<Vec<u8>, ElfError> {
-        // A debug file has the headers of tables whose bytes are elsewhere.
-        if section.kind == SHT_NOBITS {
-            return Ok(Vec::new());
-        }
         let names = usize::try_from(section.link).ok().and_then(|link| binary.sections().get(link));
         let names = names.ok_or(ElfError::Malformed("symbol table"))?;
         if section.size / SYMBOL_BYTES > SYMBOLS_MAX {
@@ -291,3 +292,6 @@ fn matches(query: &SymbolQuery, name: &str) -> bool {
         SymbolQuery::Offset(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
