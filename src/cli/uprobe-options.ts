@@ -56,7 +56,7 @@ export function addUprobeOptions(command: Command): Command {
     )
     .option(
       "--uretprobes",
-      "probe exits by return probes; they have crashed programs, which probes at RET instructions don't",
+      "see exits that the code does not tell by return probes, which have crashed programs",
     );
 }
 
