@@ -143,7 +143,8 @@ export async function capture(args: readonly string[], command: readonly string[
 
 /** A capture in the background, for what does not descend from one command. */
 export interface BackgroundCapture {
-  readonly pid: number;
+  /** Process id of the probe. */
+  readonly probe: string;
   /** Ends it in order. */
   stop(): Promise<CaptureRun>;
 }
@@ -158,9 +159,9 @@ export async function startCapture(args: readonly string[]): Promise<BackgroundC
     stopTimeoutMs: RUN_TIMEOUT_MS,
     outputBytesMax: 16 * 1024 * 1024,
   });
-  await waitUntilLocked(running.pid);
+  const probe = await lockedProbe(running.pid);
   return {
-    pid: running.pid,
+    probe,
     stop: async () => {
       const { code } = await running.stop();
       try {
@@ -176,13 +177,13 @@ export async function startCapture(args: readonly string[]): Promise<BackgroundC
 }
 
 /** The probe sets its seccomp filter after it has attached everything, and before the first event. */
-async function waitUntilLocked(exporter: number): Promise<void> {
+async function lockedProbe(exporter: number): Promise<string> {
   const deadline = performance.now() + RUN_TIMEOUT_MS;
   while (performance.now() < deadline) {
     const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
     for (const pid of children) {
       const status = statusText(pid);
-      if (new RegExp(`^PPid:\\t${exporter}$`, "m").test(status) && /^Seccomp:\t2$/m.test(status)) return;
+      if (new RegExp(`^PPid:\\t${exporter}$`, "m").test(status) && /^Seccomp:\t2$/m.test(status)) return pid;
     }
     await sleep(20);
   }

@@ -6,6 +6,8 @@ tls-peer.py client PORT CA STEP...                one connection
 tls-peer.py pair PORT CA BYTES BYTES              two connections held at once, so many bytes written to each
 tls-peer.py abrupt PORT CA BYTES                  writes, then closes the TCP connection under TLS
 tls-peer.py distrust PORT                         trusts no CA: the handshake fails
+tls-peer.py load KEY CERTIFICATE CA SECONDS       a server of many threads and eight clients in one process;
+                                                  prints {"errors"}: echoes that were not what was sent
 
 A step is rBYTES or wBYTES, `head` (reads up to an empty line) or `drain` (reads to the end). DELAY_MS in the
 environment is slept before `ssl` is loaded, SETTLE_MS after. Prints {"pid", "read", "written"} as JSON: a
@@ -128,5 +130,56 @@ def distrust(port):
         say(error="SSLError")
 
 
-ROLES = {"server": serve, "client": client, "pair": pair, "abrupt": abrupt, "distrust": distrust}
+def echo(context, connection):
+    with context.wrap_socket(connection, server_side=True) as session:
+        while chunk := session.recv(65536):
+            session.sendall(chunk)
+
+
+def exchange(port, ca, end, errors):
+    while time.monotonic() < end:
+        try:
+            with connect(port, ca) as session:
+                for size in (1, 100, 16384, 50000):
+                    session.sendall(b"x" * size)
+                    received = b""
+                    while len(received) < size:
+                        received += session.recv(65536)
+                    if received != b"x" * size:
+                        errors.append("echo")
+        except OSError as error:
+            errors.append(repr(error))
+
+
+def load(key, certificate, ca, seconds):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+
+    def accept():
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=echo, args=(context, connection), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    errors = []
+    end = time.monotonic() + float(seconds)
+    port = listener.getsockname()[1]
+    threads = [threading.Thread(target=exchange, args=(port, ca, end, errors)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(json.dumps({"errors": len(errors), "first": errors[:1]}), flush=True)
+    os._exit(0)
+
+
+ROLES = {
+    "server": serve,
+    "client": client,
+    "pair": pair,
+    "abrupt": abrupt,
+    "distrust": distrust,
+    "load": load,
+}
 ROLES[sys.argv[1]](*sys.argv[2:])
