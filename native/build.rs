@@ -8,7 +8,15 @@ use std::path::{Path, PathBuf};
 use libbpf_cargo::SkeletonBuilder;
 
 /// One object per observation, so that one refused program leaves the others alone.
-const PROGRAMS: [&str; 4] = ["file_open", "process_exec", "tcp_state", "process_tree"];
+const PROGRAMS: [&str; 7] = [
+    "file_open",
+    "process_exec",
+    "tcp_state",
+    "process_tree",
+    "net_connect",
+    "ssl_op",
+    "function_call",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);

@@ -73,6 +73,7 @@ fn attach_object(
         .progs_mut()
         .filter(|program| program.autoload())
         .map(|program| (Role::of_section(&program.section().to_string_lossy()), program))
+        .filter(|(role, _)| !role.uprobe)
         .collect();
     programs.sort_by_key(|(role, _)| !role.completes);
     for (role, program) in programs {

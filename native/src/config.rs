@@ -5,6 +5,8 @@ use std::io::Read;
 use serde::{Deserialize, Deserializer};
 
 use crate::diagnostics::Failure;
+use crate::layout::FUNCTION_STACK_DEPTH_MAX;
+use crate::wanted;
 
 /// The longest configuration that is read.
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
@@ -12,6 +14,9 @@ pub const CONFIG_BYTES_MAX: usize = 1 << 20;
 const OWN_PROCESSES_MAX: usize = 63;
 const RING_BYTES_MAX: u32 = 1 << 30;
 const RING_BYTES_MIN: u32 = 1 << 12;
+/// What the map `function_rates` has room for.
+const ATTACH_POINTS_MAX: u32 = 10_000;
+const FUNCTIONS_MAX: usize = 256;
 
 /// The observations that can be asked for.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -23,6 +28,34 @@ pub enum ProbeName {
     ProcessExec,
     /// TCP state changes.
     TcpState,
+    /// connect, accept and accept4 of any libc.
+    NetConnect,
+    /// SSL_read, SSL_write and their _ex forms.
+    SslOp,
+    /// Calls of the functions in `functions`.
+    FunctionCall,
+}
+
+/// One choice of functions for function_call.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionChoice {
+    /// `LIBRARY-GLOB:SYMBOL-GLOB`, `/PATH:SYMBOL` or `PATH:+0xOFFSET`.
+    pub spec: String,
+}
+
+/// In which surroundings a function's first call is the only one reported.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Once {
+    /// Every call is reported.
+    #[default]
+    #[serde(rename = "")]
+    Off,
+    /// The first call in each process.
+    Process,
+    /// The first call in each container.
+    Container,
 }
 
 /// What to capture, how, and as whom. Every member but `probes` has a default.
@@ -52,6 +85,29 @@ pub struct Config {
     /// What the kernel programs let through.
     #[serde(default)]
     pub filters: Filters,
+    /// What function_call is about. At least one with that probe, none without.
+    #[serde(default)]
+    pub functions: Vec<FunctionChoice>,
+    /// Functions of function_call that are probed at one time, 1 to 10,000. Others are left out, told
+    /// and not counted: nothing sees their calls.
+    #[serde(default = "attach_points_max")]
+    pub attach_points_max: u32,
+    /// Return addresses of a function_call's stack, 0 to 127.
+    #[serde(default)]
+    pub stack_depth_max: u32,
+    /// Which calls of a function are reported; the others are counted as filtered.
+    #[serde(default)]
+    pub once: Once,
+    /// Calls of one function that are reported in a second; 0 is all. The others are counted as filtered.
+    #[serde(default)]
+    pub rate_limit_per_second: u64,
+    /// Whether the kernel may divert returns (uretprobes) where a function's exits can't be told from its
+    /// code. That has crashed programs; without it such functions are seen at their entry only.
+    #[serde(default)]
+    pub uretprobes: bool,
+    /// One link for each uprobe, as before Linux 6.6, also where the kernel could do with one for many.
+    #[serde(default)]
+    pub single_uprobes: bool,
     /// The user to become before the first event; only root can.
     pub user: Option<User>,
 }
@@ -138,6 +194,9 @@ fn batch_window_ms() -> u16 {
 fn drain_timeout_ms() -> u32 {
     10_000
 }
+fn attach_points_max() -> u32 {
+    1000
+}
 
 impl Config {
     /// Reads up to the first newline or the end of `input`. What follows the newline is ignored.
@@ -165,7 +224,14 @@ impl Config {
     pub fn everything() -> Self {
         let tree = Selection { include: vec![std::process::id()], exclude: Vec::new() };
         Self {
-            probes: vec![ProbeName::FileOpen, ProbeName::ProcessExec, ProbeName::TcpState],
+            probes: vec![
+                ProbeName::FileOpen,
+                ProbeName::ProcessExec,
+                ProbeName::TcpState,
+                ProbeName::NetConnect,
+                ProbeName::SslOp,
+                ProbeName::FunctionCall,
+            ],
             events_ring_bytes: RING_BYTES_MIN,
             exec_ring_bytes: RING_BYTES_MIN,
             wakeup_bytes: wakeup_bytes(),
@@ -173,6 +239,13 @@ impl Config {
             drain_timeout_ms: 0,
             own_processes: Vec::new(),
             filters: Filters { tree, ..Filters::default() },
+            functions: Vec::new(),
+            attach_points_max: attach_points_max(),
+            stack_depth_max: 0,
+            once: Once::Off,
+            rate_limit_per_second: 0,
+            uretprobes: false,
+            single_uprobes: false,
             user: None,
         }
     }
@@ -213,8 +286,29 @@ impl Config {
         if self.own_processes.len() > OWN_PROCESSES_MAX {
             return Err(wrong(format!("own_processes has more than {OWN_PROCESSES_MAX} entries")));
         }
+        self.validate_uprobes()?;
         if self.user.is_some_and(|user| user.uid == 0 || user.gid == 0) {
             return Err(wrong("user must be an unprivileged one: uid and gid other than 0"));
+        }
+        Ok(())
+    }
+
+    fn validate_uprobes(&self) -> Result<(), Failure> {
+        if self.probes.contains(&ProbeName::FunctionCall) == self.functions.is_empty() {
+            return Err(wrong("function_call and functions go together: name both or none"));
+        }
+        if self.functions.len() > FUNCTIONS_MAX {
+            return Err(wrong(format!("functions has more than {FUNCTIONS_MAX} entries")));
+        }
+        for function in &self.functions {
+            wanted::parse_spec(&function.spec).map_err(wrong)?;
+        }
+        if !(1..=ATTACH_POINTS_MAX).contains(&self.attach_points_max) {
+            return Err(wrong(format!("attach_points_max must be from 1 to {ATTACH_POINTS_MAX}")));
+        }
+        if self.stack_depth_max > FUNCTION_STACK_DEPTH_MAX {
+            let limit = FUNCTION_STACK_DEPTH_MAX;
+            return Err(wrong(format!("stack_depth_max must be at most {limit}")));
         }
         Ok(())
     }
@@ -285,6 +379,22 @@ mod tests {
     fn an_endless_line_is_refused_at_the_limit() {
         let mut endless = std::io::repeat(b' ');
         assert!(Config::read(&mut endless).unwrap_err().message.contains("longer than"));
+    }
+
+    #[test]
+    fn functions_are_understood_or_refused_by_name() {
+        let calls = |rest: &str| {
+            parse(&format!(r#"{{"probes":["function_call"],{rest}}}"#)).map_err(|f| f.message)
+        };
+        let config = calls(r#""functions":[{"spec":"libc:mal*"}],"once":"process""#).unwrap();
+        assert_eq!((config.once, config.attach_points_max), (Once::Process, 1000));
+        assert!(calls(r#""functions":[]"#).unwrap_err().contains("go together"));
+        assert!(calls(r#""functions":[{"spec":"libc"}]"#).unwrap_err().contains("libc"));
+        let more = r#""functions":[{"spec":"a:b"}],"attach_points_max":10001"#;
+        assert!(calls(more).unwrap_err().contains("10000"));
+        let deep = r#""functions":[{"spec":"a:b"}],"stack_depth_max":128"#;
+        assert!(calls(deep).unwrap_err().contains("127"));
+        assert!(refusal(r#"{"probes":["ssl_op"],"functions":[{"spec":"a:b"}]}"#).contains("both"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
-use libbpf_rs::{MapCore, MapHandle, Object, libbpf_sys};
+use libbpf_rs::{MapCore, MapHandle, Object, Program, libbpf_sys};
 
 use crate::attach::Attached;
 use crate::diagnostics::Failure;
@@ -74,8 +74,7 @@ impl Counters {
 
     fn add_programs(&mut self, probe: usize, object: &Object) -> Result<(), Failure> {
         for program in object.progs().filter(libbpf_rs::Program::autoload) {
-            // A skipped completion is no event of its own: the event counts as unfinished.
-            if !Role::of_section(&program.section().to_string_lossy()).completes {
+            if counts_events(&program) {
                 let fd = program
                     .as_fd()
                     .try_clone_to_owned()
@@ -151,6 +150,17 @@ impl Global {
     fn read(&self) -> u64 {
         self.section.u64_at(self.offset).load(Ordering::Relaxed)
     }
+}
+
+/// A skipped completion is no event of its own: the event counts as unfinished. The event of a function
+/// whose exits are probed is its exit.
+fn counts_events(program: &Program<'_>) -> bool {
+    let role = Role::of_section(&program.section().to_string_lossy());
+    let name = program.name().to_string_lossy().into_owned();
+    if role.uprobe {
+        return name.ends_with("_exit") || name == "function_entry";
+    }
+    !role.completes && !name.starts_with("forget_")
 }
 
 /// Counts opens that will never be finished, because nothing is attached any more.

@@ -60,6 +60,16 @@ pub fn warn(code: &str, message: &str, details: Value) {
     write("warn", code, message, details);
 }
 
+/// Something that a person may want to know.
+pub fn info(code: &str, message: &str, details: Value) {
+    write("info", code, message, details);
+}
+
+/// Something for programs, and for who looks for a reason.
+pub fn debug(code: &str, message: &str, details: Value) {
+    write("debug", code, message, details);
+}
+
 /// Makes a panic one diagnostic line. The default hook may open files for a backtrace, which the
 /// seccomp filter answers with death before anything is said.
 pub fn report_panics() {

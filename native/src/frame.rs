@@ -1,10 +1,16 @@
 //! The frames that the probe itself writes. Those of the kernel programs arrive complete.
 
+use std::mem::offset_of;
+
 use crate::clock;
 use crate::layout::{
-    ClockBody, CountersBody, FRAME_ALIGN, FRAME_CLOCK, FRAME_COUNTERS, FRAME_F_FINAL, FRAME_HELLO,
-    FRAME_MAGIC, FRAME_PROTOCOL_VERSION, FrameHeader, HelloBody, LAYOUT_HASH,
+    AttachPointBody, ClockBody, CountersBody, FRAME_ALIGN, FRAME_ATTACH_POINT, FRAME_CLOCK,
+    FRAME_COUNTERS, FRAME_F_FINAL, FRAME_HELLO, FRAME_MAGIC, FRAME_PROCESS_RUNTIME,
+    FRAME_PROTOCOL_VERSION, FrameHeader, HelloBody, LAYOUT_HASH, ProcessRuntimeBody,
 };
+
+/// Of a symbol or path; neither is longer in practice, and a frame of two such is believed.
+const ATTACH_POINT_TEXT_BYTES_MAX: usize = 8192;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("frames are little-endian: a big-endian probe would have to swap");
@@ -32,6 +38,33 @@ pub fn clock(realtime_offset_ns: i64) -> Vec<u8> {
 pub fn counters(totals: &CountersBody, last: bool) -> Vec<u8> {
     let flags = if last { FRAME_F_FINAL } else { 0 };
     frame(FRAME_COUNTERS, flags, bytes_of(totals), &[])
+}
+
+/// What an attach point of function_call is.
+pub fn attach_point(id: u32, symbol: &str, library: &str, node_hash: &str) -> Vec<u8> {
+    let text = |text: &str| text.len().min(ATTACH_POINT_TEXT_BYTES_MAX) as u16;
+    let (symbol_length, library_length) = (text(symbol), text(library));
+    let body = AttachPointBody {
+        attach_point: id,
+        symbol_length,
+        library_length,
+        node_hash_length: text(node_hash),
+        reserved: [0; 3],
+    };
+    let cut = |text: &str, length: u16| text.as_bytes()[..length.into()].to_vec();
+    let strings =
+        [cut(symbol, symbol_length), cut(library, library_length), node_hash.into()].concat();
+    frame(FRAME_ATTACH_POINT, 0, bytes_of(&body), &strings)
+}
+
+/// What the process (pid, start) runs: `enum process_runtime`.
+pub fn process_runtime(pid: u32, start_boot_ns: u64, runtime: u8) -> Vec<u8> {
+    let body = ProcessRuntimeBody { runtime, reserved: [0; 7] };
+    let mut frame = frame(FRAME_PROCESS_RUNTIME, 0, bytes_of(&body), &[]);
+    let (pid_at, start_at) = (offset_of!(FrameHeader, pid), offset_of!(FrameHeader, start_boot_ns));
+    frame[pid_at..pid_at + 4].copy_from_slice(&pid.to_le_bytes());
+    frame[start_at..start_at + 8].copy_from_slice(&start_boot_ns.to_le_bytes());
+    frame
 }
 
 /// The length that a frame says it has; none if it is too short to say so.
@@ -71,6 +104,8 @@ impl Plain for FrameHeader {}
 impl Plain for HelloBody {}
 impl Plain for ClockBody {}
 impl Plain for CountersBody {}
+impl Plain for AttachPointBody {}
+impl Plain for ProcessRuntimeBody {}
 
 fn bytes_of<T: Plain>(value: &T) -> &[u8] {
     // SAFETY: a `Plain` type has no padding, so each of its bytes is initialised.

@@ -33,7 +33,7 @@ pub enum State {
 pub struct Hook {
     /// The observation it belongs to.
     pub probe: &'static str,
-    /// The tracepoint.
+    /// The tracepoint, or `uprobe:` and the function.
     pub hook: String,
     /// On or off.
     pub state: State,
@@ -82,6 +82,8 @@ pub struct Role {
     pub tracefs_event: Option<String>,
     /// It completes what another program of its object began. It counts no events as seen.
     pub completes: bool,
+    /// It is attached to functions of files, by the thread that finds them.
+    pub uprobe: bool,
 }
 
 impl Role {
@@ -93,6 +95,7 @@ impl Role {
         Self {
             completes: tracepoint.starts_with("sys_exit_"),
             tracefs_event: through_tracefs.then(|| target.to_owned()),
+            uprobe: section.starts_with("uprobe"),
             tracepoint,
         }
     }
@@ -106,11 +109,14 @@ impl Role {
 
 /// Writes what happened to one program onto the hooks of its object.
 pub fn refuse(hooks: &mut [Hook], role: &Role, refusal: &Refusal) {
-    if !role.completes {
-        hooks
-            .iter_mut()
-            .filter(|hook| hook.hook == role.tracepoint)
-            .for_each(|hook| hook.refuse(refusal));
+    if role.uprobe {
+        // All functions of an object share its programs.
+        hooks.iter_mut().for_each(|hook| hook.refuse(refusal));
+        return;
+    }
+    let mut own = hooks.iter_mut().filter(|hook| hook.hook == role.tracepoint).peekable();
+    if own.peek().is_some() {
+        own.for_each(|hook| hook.refuse(refusal));
         return;
     }
     let completed = role.completed_hook();

@@ -9,52 +9,54 @@
 //!            what the next one takes                     diagnostics on stderr
 //! ```
 
+mod announce;
 mod attach;
+mod attachments;
 mod check;
 mod clock;
 #[cfg(test)]
 mod compiled;
 mod config;
 mod counters;
-#[allow(dead_code)] // Until the attachments use it.
+mod coverage;
 mod demangle;
 mod diagnostics;
-#[allow(dead_code)] // Until the attachments use it.
 mod elf;
 mod elf_headers;
-#[allow(dead_code)] // Until the attachments use it.
+mod executable;
 mod fields;
 mod filter;
 mod frame;
-#[allow(dead_code)] // Until the attachments use it.
 mod glob;
 mod hello;
 mod hook;
-#[allow(dead_code)] // Until the attachments use it.
 mod instruction;
 mod launch;
 #[path = "layout.gen.rs"]
 mod layout;
 mod load;
 mod memory;
-#[allow(dead_code)] // Until the attachments use it.
 mod node_hash;
 mod open;
 mod output;
+mod perf;
+mod perf_record;
+mod plan;
 mod privilege;
+mod process_maps;
 mod pump;
-#[allow(dead_code)] // Until the attachments use it.
 mod read_at;
 mod refusal;
-#[allow(dead_code)] // Until the attachments use it.
 mod returns;
-#[allow(dead_code)] // Until the attachments use it.
 mod runtime;
 mod stop;
-#[allow(dead_code)] // Until the attachments use it.
 mod symbols;
+mod targets;
 mod tracefs;
 mod tree;
+mod uprobe_link;
+mod uprobes;
+mod wanted;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -63,8 +65,10 @@ use std::rc::Rc;
 use config::Config;
 use diagnostics::{Exit, Failure};
 use output::Output;
+use privilege::Needs;
 use pump::Pump;
 use stop::Stop;
+use uprobes::Uprobes;
 
 const HELP: &str = "\
 Usage: runtime-evidence-probe              capture; configuration as one JSON line on stdin
@@ -120,7 +124,8 @@ fn capture() -> Result<(), Failure> {
     refusal::keep_libbpf_log();
 
     let (loaded, maps) = load::load(&config)?;
-    let attached = attach::attach(loaded, maps, &config)?;
+    let mut attached = attach::attach(loaded, maps, &config)?;
+    let prepared = uprobes::prepare(&config, &mut attached);
     let hello = frame::hello(&hello::document(&attached.hooks, &config).to_string());
     if !attached.observes() {
         privilege::drop_all(config.user)?;
@@ -133,7 +138,13 @@ fn capture() -> Result<(), Failure> {
             message: format!("no hook could be attached: {first}"),
         });
     }
-    let pump = Pump::new(attached, &config, output, stop)?;
-    privilege::drop_all(config.user)?;
+    let needs = if prepared.is_some() { Needs::Uprobes } else { Needs::Nothing };
+    let mut pump = Pump::new(attached, &config, output, stop)?;
+    privilege::reduce(config.user, needs)?;
+    let uprobes = prepared.map(|prepared| Uprobes::start(prepared, &config)).transpose()?;
+    privilege::lock(needs)?;
+    if let Some(uprobes) = uprobes {
+        pump.add_uprobes(uprobes);
+    }
     pump.run(&hello)
 }

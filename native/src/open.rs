@@ -3,13 +3,17 @@
 use std::ffi::OsStr;
 
 use libbpf_rs::btf::types::{DataSec, Var};
-use libbpf_rs::{AsRawLibbpf, Btf, ObjectBuilder, OpenObject};
+use libbpf_rs::{AsRawLibbpf, Btf, ObjectBuilder, OpenObject, ProgramAttachType};
 
-use crate::config::{Config, ProbeName};
+use crate::config::{Config, Once, ProbeName};
 use crate::diagnostics::Failure;
 use crate::filter;
 use crate::hook::{Hook, Role};
-use crate::layout::{FilterConfig, PROBE_FILE_OPEN, PROBE_PROCESS_EXEC, PROBE_TCP_STATE};
+use crate::layout::{
+    FilterConfig, FunctionConfig, ONCE_CONTAINER, ONCE_OFF, ONCE_PROCESS, PROBE_FILE_OPEN,
+    PROBE_FUNCTION_CALL, PROBE_NET_CONNECT, PROBE_PROCESS_EXEC, PROBE_SSL_OP, PROBE_TCP_STATE,
+};
+use crate::uprobe_link;
 
 /// One compiled program file of bpf/.
 pub struct Source {
@@ -17,6 +21,8 @@ pub struct Source {
     pub name: &'static str,
     /// Index into the counters; none for the programs that only follow process trees.
     pub probe: Option<usize>,
+    /// The functions that its uprobes are for; empty for programs on tracepoints.
+    pub functions: &'static [&'static str],
     elf: &'static [u8],
 }
 
@@ -27,16 +33,43 @@ macro_rules! elf {
 }
 
 static PROCESS_TREE: Source =
-    Source { name: "process_tree", probe: None, elf: elf!("process_tree") };
-static FILE_OPEN: Source =
-    Source { name: "file_open", probe: Some(PROBE_FILE_OPEN as usize), elf: elf!("file_open") };
+    Source { name: "process_tree", probe: None, functions: &[], elf: elf!("process_tree") };
+static FILE_OPEN: Source = Source {
+    name: "file_open",
+    probe: Some(PROBE_FILE_OPEN as usize),
+    functions: &[],
+    elf: elf!("file_open"),
+};
 static PROCESS_EXEC: Source = Source {
     name: "process_exec",
     probe: Some(PROBE_PROCESS_EXEC as usize),
+    functions: &[],
     elf: elf!("process_exec"),
 };
-static TCP_STATE: Source =
-    Source { name: "tcp_state", probe: Some(PROBE_TCP_STATE as usize), elf: elf!("tcp_state") };
+static TCP_STATE: Source = Source {
+    name: "tcp_state",
+    probe: Some(PROBE_TCP_STATE as usize),
+    functions: &[],
+    elf: elf!("tcp_state"),
+};
+static NET_CONNECT: Source = Source {
+    name: "net_connect",
+    probe: Some(PROBE_NET_CONNECT as usize),
+    functions: &["connect", "accept", "accept4"],
+    elf: elf!("net_connect"),
+};
+static SSL_OP: Source = Source {
+    name: "ssl_op",
+    probe: Some(PROBE_SSL_OP as usize),
+    functions: &["SSL_read", "SSL_write", "SSL_read_ex", "SSL_write_ex"],
+    elf: elf!("ssl_op"),
+};
+static FUNCTION_CALL: Source = Source {
+    name: "function_call",
+    probe: Some(PROBE_FUNCTION_CALL as usize),
+    functions: &["function_entry"],
+    elf: elf!("function_call"),
+};
 
 /// An object whose options are set, ready to be loaded.
 pub struct Opened {
@@ -53,6 +86,9 @@ pub fn sources(config: &Config) -> Vec<&'static Source> {
         (ProbeName::FileOpen, &FILE_OPEN),
         (ProbeName::ProcessExec, &PROCESS_EXEC),
         (ProbeName::TcpState, &TCP_STATE),
+        (ProbeName::NetConnect, &NET_CONNECT),
+        (ProbeName::SslOp, &SSL_OP),
+        (ProbeName::FunctionCall, &FUNCTION_CALL),
     ];
     let probes = wanted.into_iter().filter(|(name, _)| config.probes.contains(name));
     tree.into_iter().chain(probes.map(|(_, source)| source)).collect()
@@ -67,15 +103,34 @@ pub fn open(source: &'static Source, config: &Config) -> Result<Opened, Failure>
         .name(source.name)
         .and_then(|builder| builder.open_memory(source.elf))
         .map_err(broken)?;
-    let hooks = object
+    let functions = source.functions.iter();
+    let uprobes = functions.map(|name| Hook::on(source.name, &format!("uprobe:{name}")));
+    let tracepoints = object
         .progs()
         .map(|program| Role::of_section(&program.section().to_string_lossy()))
-        .filter(|role| !role.completes)
-        .map(|role| Hook::on(source.name, &role.tracepoint))
-        .collect();
+        .filter(|role| !role.completes && source.functions.is_empty())
+        .map(|role| Hook::on(source.name, &role.tracepoint));
+    let hooks = uprobes.chain(tracepoints).collect();
+    if uses_single_uprobes(config) {
+        set_single_uprobes(&mut object);
+    }
     set_map_sizes(&mut object, config).map_err(broken)?;
     set_constants(source, &mut object, config).map_err(broken)?;
     Ok(Opened { object, hooks })
+}
+
+/// Whether each uprobe gets a link of its own.
+pub fn uses_single_uprobes(config: &Config) -> bool {
+    config.single_uprobes || !uprobe_link::has_multi_links()
+}
+
+/// The kernel links a program either to many uprobes or to single ones, as it was loaded.
+fn set_single_uprobes(object: &mut OpenObject) {
+    for mut program in object.progs_mut() {
+        if Role::of_section(&program.section().to_string_lossy()).uprobe {
+            program.set_attach_type(ProgramAttachType::PerfEvent);
+        }
+    }
 }
 
 fn set_map_sizes(object: &mut OpenObject, config: &Config) -> libbpf_rs::Result<()> {
@@ -106,9 +161,14 @@ fn set_constants(
     };
     let wakeup_bytes = u64::from(config.wakeup_bytes.min(ring_bytes / 4));
     let filters = [include.to_le_bytes(), exclude.to_le_bytes()].concat();
-    for (variable, value) in
-        [("filter_config", &filters[..]), ("wakeup_bytes", &wakeup_bytes.to_le_bytes())]
-    {
+    let FunctionConfig { stack_depth_max, once, rate_limit_per_second } = function_config(config);
+    let mut calls = [stack_depth_max.to_le_bytes(), once.to_le_bytes()].concat();
+    calls.extend(rate_limit_per_second.to_le_bytes());
+    for (variable, value) in [
+        ("filter_config", &filters[..]),
+        ("wakeup_bytes", &wakeup_bytes.to_le_bytes()),
+        ("function_config", &calls),
+    ] {
         // A program that has no use for a constant does not declare it.
         let Some(offset) = constant_offset(object, variable)? else { continue };
         let mut data = object.maps_mut().find(|map| is_rodata(map.name()));
@@ -120,6 +180,18 @@ fn set_constants(
         }
     }
     Ok(())
+}
+
+fn function_config(config: &Config) -> FunctionConfig {
+    FunctionConfig {
+        stack_depth_max: config.stack_depth_max,
+        once: match config.once {
+            Once::Off => ONCE_OFF,
+            Once::Process => ONCE_PROCESS,
+            Once::Container => ONCE_CONTAINER,
+        },
+        rate_limit_per_second: config.rate_limit_per_second,
+    }
 }
 
 /// libbpf calls the map `<first 8 bytes of the object's name>.rodata`.
@@ -159,7 +231,16 @@ mod tests {
             }
             probes.push(source.name);
         }
-        assert_eq!(probes, ["process_tree", "file_open", "process_exec", "tcp_state"]);
+        let expected = [
+            "process_tree",
+            "file_open",
+            "process_exec",
+            "tcp_state",
+            "net_connect",
+            "ssl_op",
+            "function_call",
+        ];
+        assert_eq!(probes, expected);
     }
 
     #[test]

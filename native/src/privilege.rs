@@ -1,12 +1,13 @@
 //! Phase 4: give up every privilege before the first event is delivered.
 //!
-//! Nothing more will be attached, so no capability is kept at all. What is already open (programs,
-//! rings, mapped counters) keeps working.
+//! Without uprobes nothing more will be attached, so no capability is kept at all. What is already open
+//! (programs, rings, mapped counters) keeps working. With uprobes four capabilities stay, for files that
+//! processes map later.
 
 use std::collections::BTreeMap;
 
 use caps::{CapSet, Capability};
-use libbpf_rs::libbpf_sys::BPF_OBJ_GET_INFO_BY_FD;
+use libbpf_rs::libbpf_sys::{BPF_LINK_CREATE, BPF_OBJ_GET_INFO_BY_FD};
 use libc::{c_int, c_long, c_ulong};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -19,21 +20,58 @@ use crate::diagnostics::Failure;
 /// `PERF_EVENT_IOC_DISABLE` of include/uapi/linux/perf_event.h: libbpf detaches with it.
 const PERF_EVENT_IOC_DISABLE: u64 = 0x2401;
 
+/// What the rest of the run needs privileges for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing more is attached: none.
+    Nothing,
+    /// Uprobes are attached to files of others for as long as the capture runs.
+    Uprobes,
+}
+
+/// Link a program; learn of mappings; look at other users' processes; read their files.
+const FOR_UPROBES: [Capability; 4] = [
+    Capability::CAP_BPF,
+    Capability::CAP_PERFMON,
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+];
+
 /// Becomes `user` (root only), drops all capabilities, and locks the door behind.
 pub fn drop_all(user: Option<User>) -> Result<(), Failure> {
+    reduce(user, Needs::Nothing)?;
+    lock(Needs::Nothing)
+}
+
+/// Becomes `user` (root only) and keeps no capability but what is needed. Threads that are started from
+/// here on have the same.
+pub fn reduce(user: Option<User>, needs: Needs) -> Result<(), Failure> {
     clear_bounding_set()?;
+    prctl("keep capabilities", libc::PR_SET_KEEPCAPS, (needs == Needs::Uprobes).into())?;
     // SAFETY: geteuid has no preconditions.
     if let Some(user) = user.filter(|_| unsafe { libc::geteuid() } == 0) {
         become_user(user)?;
     }
-    for set in [CapSet::Ambient, CapSet::Effective, CapSet::Inheritable, CapSet::Permitted] {
+    for set in [CapSet::Ambient, CapSet::Inheritable] {
         caps::clear(None, set).map_err(|error| failed(&format!("clear {set:?}: {error}")))?;
     }
+    let permitted = caps::read(None, CapSet::Permitted).unwrap_or_default();
+    let kept = FOR_UPROBES.into_iter().filter(|_| needs == Needs::Uprobes);
+    let kept = kept.filter(|capability| permitted.contains(capability)).collect();
+    for set in [CapSet::Effective, CapSet::Permitted] {
+        caps::set(None, set, &kept).map_err(|error| failed(&format!("set {set:?}: {error}")))?;
+    }
+    prctl("forget capabilities", libc::PR_SET_KEEPCAPS, 0)?;
     prctl("set no_new_privs", libc::PR_SET_NO_NEW_PRIVS, 1)?;
     // Nobody but root may trace this process or read its memory.
-    prctl("become undumpable", libc::PR_SET_DUMPABLE, 0)?;
-    let filter = system_calls().map_err(|error| failed(&format!("build a filter: {error}")))?;
-    seccompiler::apply_filter(&filter).map_err(|error| failed(&format!("filter: {error}")))
+    prctl("become undumpable", libc::PR_SET_DUMPABLE, 0)
+}
+
+/// From here on no thread can make a system call that is not needed.
+pub fn lock(needs: Needs) -> Result<(), Failure> {
+    let filter = system_calls(needs).map_err(|error| failed(&format!("build a filter: {error}")))?;
+    seccompiler::apply_filter_all_threads(&filter)
+        .map_err(|error| failed(&format!("filter: {error}")))
 }
 
 /// Takes CAP_SETPCAP. A process without it cannot widen its capabilities anyway: no_new_privs follows.
@@ -77,15 +115,25 @@ fn prctl(what: &str, option: c_int, value: c_ulong) -> Result<(), Failure> {
 ///
 /// Anything else kills the process: a probe that does what it never does is taken over or broken, and
 /// an error code would let it go on. The exporter sees the end and says so.
-fn system_calls() -> Result<BpfProgram, seccompiler::BackendError> {
+fn system_calls(needs: Needs) -> Result<BpfProgram, seccompiler::BackendError> {
+    let attaching = if needs == Needs::Uprobes { FOR_ATTACHING } else { &[] };
     let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
-        ANY_ARGUMENTS.iter().map(|call| (*call, Vec::new())).collect();
+        ANY_ARGUMENTS.iter().chain(attaching).map(|call| (*call, Vec::new())).collect();
     // Memory yes, code no.
     let no_exec = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
     rules.insert(libc::SYS_mmap, when(2, no_exec.clone(), 0)?);
     rules.insert(libc::SYS_mprotect, when(2, no_exec, 0)?);
     // How often a program was skipped.
-    rules.insert(libc::SYS_bpf, when(0, SeccompCmpOp::Eq, BPF_OBJ_GET_INFO_BY_FD.into())?);
+    let mut bpf = when(0, SeccompCmpOp::Eq, BPF_OBJ_GET_INFO_BY_FD.into())?;
+    if needs == Needs::Uprobes {
+        bpf.extend(when(0, SeccompCmpOp::Eq, BPF_LINK_CREATE.into())?);
+        // For reading only: what is written goes to stdout and stderr.
+        let writing = SeccompCmpOp::MaskedEq((libc::O_ACCMODE | libc::O_CREAT) as u64);
+        rules.insert(libc::SYS_openat, when(2, writing.clone(), 0)?);
+        #[cfg(target_arch = "x86_64")]
+        rules.insert(libc::SYS_open, when(1, writing, 0)?);
+    }
+    rules.insert(libc::SYS_bpf, bpf);
     rules.insert(libc::SYS_ioctl, when(1, SeccompCmpOp::Eq, PERF_EVENT_IOC_DISABLE)?);
     // The standard library checks with it, in debug builds, that what it closes is open.
     rules.insert(libc::SYS_fcntl, when(1, SeccompCmpOp::Eq, libc::F_GETFD as u64)?);
@@ -123,6 +171,25 @@ const ANY_ARGUMENTS: &[c_long] = &[
     libc::SYS_writev,
 ];
 
+/// To find, open and read executables (`executable.rs`, `process_maps.rs`) and attach to them.
+const FOR_ATTACHING: &[c_long] = &[
+    libc::SYS_fstat,
+    libc::SYS_fstatfs,
+    libc::SYS_getdents64,
+    libc::SYS_lseek,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_newfstatat,
+    // Its flags are in memory, out of a filter's sight; it is used with O_PATH.
+    libc::SYS_openat2,
+    libc::SYS_perf_event_open,
+    libc::SYS_pread64,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_readlink,
+    libc::SYS_readlinkat,
+    libc::SYS_sched_yield,
+    libc::SYS_statx,
+];
+
 /// A rule on the lower half of one argument: all of the arguments looked at are ints.
 fn when(
     argument: u8,
@@ -143,7 +210,7 @@ mod tests {
 
     /// Runs `child` in a process of its own under the filter. Returns its wait status.
     fn filtered(child: impl FnOnce() -> c_int) -> c_int {
-        let filter = system_calls().unwrap();
+        let filter = system_calls(Needs::Nothing).unwrap();
         // SAFETY: the child only makes the system calls of `child` and ends without returning.
         unsafe {
             let pid = libc::fork();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use libbpf_rs::{RingBuffer, RingBufferBuilder};
 use serde_json::json;
 
+use crate::announce::Announcer;
 use crate::attach::Attached;
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -21,6 +22,7 @@ use crate::layout::{CountersBody, ReaderState};
 use crate::memory::{Access, MappedArray};
 use crate::output::{Output, OutputError};
 use crate::stop::Stop;
+use crate::uprobes::Uprobes;
 
 /// Samples taken from a ring before the other has its turn.
 const EXEC_SAMPLES_PER_ROUND: usize = 1024;
@@ -46,6 +48,8 @@ pub struct Pump {
     reported: Option<CountersBody>,
     report_due_boot_ns: u64,
     tree_overflow_told: bool,
+    uprobes: Option<Uprobes>,
+    announcer: Rc<RefCell<Option<Announcer>>>,
 }
 
 /// What one look at both rings found.
@@ -66,13 +70,20 @@ impl Pump {
         stop: Rc<Stop>,
     ) -> Result<Self, Failure> {
         let output = Rc::new(RefCell::new(output));
+        let announcer = Rc::new(RefCell::new(None));
         let wake_ups = new_epoll()?;
         let ring = |name: &str| {
             let map = attached.maps.get(name)?;
-            let output = Rc::clone(&output);
+            let (output, announcer) = (Rc::clone(&output), Rc::clone(&announcer));
             let mut builder = RingBufferBuilder::new();
             builder
-                .add(map, move |sample| output.borrow_mut().take_sample(sample))
+                .add(map, move |sample| {
+                    let mut output = output.borrow_mut();
+                    match announce(&announcer, sample, &mut output) {
+                        0 => output.take_sample(sample),
+                        end => end,
+                    }
+                })
                 .map_err(|error| ring_failure(name, &error))?;
             let ring = builder.build().map_err(|error| ring_failure(name, &error))?;
             // Edge-triggered: what counts is that the kernel rang, not that the ring holds data.
@@ -99,8 +110,17 @@ impl Pump {
             reported: None,
             report_due_boot_ns: 0,
             tree_overflow_told: false,
+            uprobes: None,
+            announcer,
             attached,
         })
+    }
+
+    /// Attaches to what already runs, and from then on to what starts.
+    pub fn add_uprobes(&mut self, mut uprobes: Uprobes) {
+        *self.announcer.borrow_mut() = uprobes.notices.take().map(Announcer::new);
+        uprobes.begin();
+        self.uprobes = Some(uprobes);
     }
 
     /// Writes `hello`, then delivers events until the run has to end, then what is left.
@@ -247,6 +267,9 @@ impl Pump {
 
     /// Detaches, delivers what the rings still hold, and closes the books.
     fn finish(&mut self) -> Result<(), OutputError> {
+        if let Some(uprobes) = &mut self.uprobes {
+            uprobes.end();
+        }
         self.attached.detach();
         let detached = Instant::now();
         let totals = loop {
@@ -274,6 +297,18 @@ impl Pump {
         output.push(&frame::counters(&totals, true))?;
         output.flush()
     }
+}
+
+/// Writes what has to stand before the sample. Returns -1 to end the consumption, as `take_sample`.
+fn announce(announcer: &RefCell<Option<Announcer>>, sample: &[u8], output: &mut Output) -> i32 {
+    let Some(announcer) = &mut *announcer.borrow_mut() else { return 0 };
+    for frame in announcer.before(sample) {
+        if let Err(error) = output.push(&frame) {
+            output.error = Some(error);
+            return -1;
+        }
+    }
+    0
 }
 
 /// Marks the events of the rings in `wake_ups`.

@@ -1,0 +1,175 @@
+//! What has to be known before a function_call: what its attach point is, and what its process runs.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::mpsc::Receiver;
+
+use crate::elf::Binary;
+use crate::executable::{self, FileKey};
+use crate::frame;
+use crate::layout::{FRAME_FUNCTION_CALL, FrameHeader};
+use crate::process_maps;
+use crate::runtime::{self, Runtime};
+use crate::symbols::{Symbols, Tables};
+use crate::targets::Notice;
+
+/// Processes and executables that are remembered; the frames of forgotten ones are written again.
+const PROCESSES_MAX: usize = 16_384;
+const EXECUTABLES_MAX: usize = 4096;
+
+/// Writes the frames that go before events.
+pub struct Announcer {
+    notices: Receiver<Notice>,
+    points: HashMap<u32, Announced>,
+    /// The start of each process whose runtime was written.
+    processes: HashMap<u32, u64>,
+    executables: HashMap<FileKey, Option<Runtime>>,
+}
+
+/// An attach point, and its frame until that is written.
+struct Announced {
+    frame: Option<Vec<u8>>,
+    library: String,
+}
+
+impl Announcer {
+    /// Nothing was written yet.
+    pub fn new(notices: Receiver<Notice>) -> Self {
+        Self {
+            notices,
+            points: HashMap::new(),
+            processes: HashMap::new(),
+            executables: HashMap::new(),
+        }
+    }
+
+    /// The frames that have to stand before this one.
+    pub fn before(&mut self, sample: &[u8]) -> Vec<Vec<u8>> {
+        let Some((pid, start_boot_ns, id)) = function_call(sample) else { return Vec::new() };
+        // A point is announced before it is attached, so its notice is here before its first event.
+        while let Ok(notice) = self.notices.try_recv() {
+            self.take(notice);
+        }
+        let mut frames = Vec::new();
+        let point = self.points.get_mut(&id);
+        frames.extend(point.and_then(|point| point.frame.take()));
+        if self.processes.get(&pid) != Some(&start_boot_ns) {
+            if self.processes.len() >= PROCESSES_MAX {
+                self.processes.clear();
+            }
+            self.processes.insert(pid, start_boot_ns);
+            let runtime = self.runtime(pid, start_boot_ns, id);
+            frames.push(frame::process_runtime(pid, start_boot_ns, runtime as u8));
+        }
+        frames
+    }
+
+    fn take(&mut self, notice: Notice) {
+        match notice {
+            Notice::Execed(pid) => {
+                self.processes.remove(&pid);
+            }
+            Notice::AttachPoint { id, symbol, library, node_hash } => {
+                let frame = || frame::attach_point(id, &symbol, &library, &node_hash);
+                self.points
+                    .entry(id)
+                    .or_insert_with(|| Announced { frame: Some(frame()), library: library.clone() });
+            }
+        }
+    }
+
+    /// Of the process, or if it is gone, of the library that was called.
+    fn runtime(&mut self, pid: u32, start_boot_ns: u64, point: u32) -> Runtime {
+        if !process_maps::is_of_start(pid, start_boot_ns) {
+            let library = self.points.get(&point).map_or("", |point| point.library.as_str());
+            return runtime::runtime_of(None, library, [library]);
+        }
+        let link = format!("/proc/{pid}/exe");
+        let executable = std::fs::read_link(&link).unwrap_or_default();
+        let known = self.of_executable(&link);
+        let mapped = process_maps::mapped_paths(pid);
+        let mapped: Vec<_> = mapped.iter().map(|path| String::from_utf8_lossy(path)).collect();
+        let mapped = mapped.iter().map(AsRef::as_ref);
+        runtime::runtime_of(known, &executable.to_string_lossy(), mapped)
+    }
+
+    fn of_executable(&mut self, link: &str) -> Option<Runtime> {
+        let executable = executable::identify(File::open(link).ok()?).ok()?;
+        if let Some(known) = self.executables.get(&executable.key) {
+            return *known;
+        }
+        let looked = look_into(&executable.file);
+        if self.executables.len() >= EXECUTABLES_MAX {
+            self.executables.clear();
+        }
+        self.executables.insert(executable.key, looked);
+        looked
+    }
+}
+
+fn look_into(file: &File) -> Option<Runtime> {
+    let binary = Binary::open(file).ok()?;
+    let symbols = Symbols::read(&binary, Tables::Dynamic);
+    runtime::runtime_of_executable(&binary, &symbols)
+}
+
+/// Pid, start and attach point; none for other frames.
+fn function_call(sample: &[u8]) -> Option<(u32, u64, u32)> {
+    const POINT: usize = size_of::<FrameHeader>()
+        + std::mem::offset_of!(crate::layout::FunctionCallBody, attach_point);
+    if u32::from(*sample.get(4)?) != FRAME_FUNCTION_CALL {
+        return None;
+    }
+    let u32_at = |at: usize| Some(u32::from_le_bytes(*sample.get(at..)?.first_chunk()?));
+    let start = sample.get(std::mem::offset_of!(FrameHeader, start_boot_ns)..)?.first_chunk()?;
+    let pid = u32_at(std::mem::offset_of!(FrameHeader, pid))?;
+    Some((pid, u64::from_le_bytes(*start), u32_at(POINT)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::layout::{FRAME_ATTACH_POINT, FRAME_PROCESS_RUNTIME};
+
+    fn call(pid: u32, start_boot_ns: u64, point: u32) -> Vec<u8> {
+        let mut sample = vec![0; 80];
+        sample[4] = FRAME_FUNCTION_CALL as u8;
+        sample[24..28].copy_from_slice(&pid.to_le_bytes());
+        sample[32..40].copy_from_slice(&start_boot_ns.to_le_bytes());
+        sample[72..76].copy_from_slice(&point.to_le_bytes());
+        sample
+    }
+
+    fn point(id: u32) -> Notice {
+        let text = |text: &str| text.to_owned();
+        let (symbol, library) = (text("f"), text("/usr/lib/libpython3.11.so.1.0"));
+        Notice::AttachPoint { id, symbol, library, node_hash: text("sha256:00") }
+    }
+
+    fn kinds(frames: &[Vec<u8>]) -> Vec<u32> {
+        frames.iter().map(|frame| frame[4].into()).collect()
+    }
+
+    #[test]
+    fn points_and_processes_are_announced_once_and_after_an_exec_again() {
+        let (send, notices) = channel();
+        let mut announcer = Announcer::new(notices);
+        send.send(point(4)).unwrap();
+        let first = announcer.before(&call(0x3fff_ffff, 5, 4));
+        assert_eq!(kinds(&first), [FRAME_ATTACH_POINT, FRAME_PROCESS_RUNTIME]);
+        assert_eq!(first[1][64], Runtime::Python as u8);
+        assert!(announcer.before(&call(0x3fff_ffff, 5, 4)).is_empty());
+        assert_eq!(kinds(&announcer.before(&call(0x3fff_ffff, 6, 4))), [FRAME_PROCESS_RUNTIME]);
+        send.send(point(4)).unwrap();
+        send.send(Notice::Execed(0x3fff_ffff)).unwrap();
+        assert_eq!(kinds(&announcer.before(&call(0x3fff_ffff, 6, 4))), [FRAME_PROCESS_RUNTIME]);
+    }
+
+    #[test]
+    fn other_frames_need_nothing() {
+        let (_send, notices) = channel();
+        assert!(Announcer::new(notices).before(&[0; 96]).is_empty());
+    }
+}
