@@ -15,7 +15,7 @@ TRIGGER_C_SOURCES := $(wildcard test/triggers/*.c test/triggers/*.cc)
 TRIGGER_SOURCES := $(TRIGGER_C_SOURCES) $(wildcard test/triggers/*.rs test/triggers/*.go)
 TS_SOURCES := $(shell find src -name '*.ts' 2>/dev/null)
 
-.PHONY: help demo test test-long check format build bench generate clean
+.PHONY: help demo test test-long check format build bench fuzz generate clean
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ build: $(PROBE) dist/.built ## the probe and the exporter
 
 bench: build build/.triggers ## benchmarks beside a rival in the same run; writes docs/benchmarks.md
 	node bench/run.ts
+
+fuzz: build/.tools ## feeds the readers of executables with hostile input for a minute
+	native/fuzz/run
 
 generate: build/.tools node_modules ## what is generated from bpf/frame.h and semconv/
 	node semconv/generate.ts
