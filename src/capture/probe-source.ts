@@ -94,10 +94,11 @@ function parseDiagnostic(line: string): Diagnostic {
   try {
     const parsed = JSON.parse(line) as Partial<Diagnostic>;
     if (typeof parsed.message === "string") {
-      return { level: parsed.level ?? "info", code: parsed.code ?? "probe", message: parsed.message };
+      const { level = "info", code = "probe", message, ...details } = parsed;
+      return { level, code, message, details };
     }
   } catch {
     // not JSON: below
   }
-  return { level: "error", code: "probe", message: line };
+  return { level: "error", code: "probe", message: line, details: {} };
 }

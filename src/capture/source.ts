@@ -8,6 +8,8 @@ export interface Diagnostic {
   level: "debug" | "info" | "warn" | "error";
   code: string;
   message: string;
+  /** What else the line has, by name. */
+  details: Readonly<Record<string, unknown>>;
 }
 
 /** A stream of frames, torn anywhere. */

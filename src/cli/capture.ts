@@ -20,6 +20,7 @@ interface CaptureFlags extends SinkFlags, UprobeFlags {
   events?: CapturedEvent[];
   duration?: number;
   record?: string;
+  status?: boolean;
   ringBytes?: number;
   execRingBytes?: number;
   user: string;
@@ -37,6 +38,7 @@ export function captureCommand(setExitCode: SetExitCode): Command {
     )
     .option("--duration <duration>", "stop after this long", parseDurationMs)
     .option("--record <file>", "keep the raw frames as well, for replay")
+    .option("--status", "say which programs and libraries uprobes are attached to, as they appear")
     .option("--ring-bytes <size>", "kernel buffer for events, a power of two", parseSizeBytes)
     .option("--exec-ring-bytes <size>", "kernel buffer for execs, a power of two", parseSizeBytes)
     .option("--user <name>", "who the exporter becomes when started as root", EXPORTER_USER_DEFAULT);
@@ -87,7 +89,7 @@ async function runCapture(commandLine: readonly string[], flags: CaptureFlags): 
     },
     {
       onHello: (hello) => sayHello(hello, events, description, command !== undefined, screen),
-      onDiagnostic: (diagnostic) => sayDiagnostic(diagnostic, screen),
+      onDiagnostic: (diagnostic) => sayDiagnostic(diagnostic, flags.status === true, screen),
     },
   );
   screen.watch(running);
@@ -122,8 +124,13 @@ function sayHello(
   }
 }
 
-function sayDiagnostic({ level, message }: Diagnostic, screen: RunConsole): void {
+/** `withTargets` says of each target what of it is covered, too. */
+function sayDiagnostic(diagnostic: Diagnostic, withTargets: boolean, screen: RunConsole): void {
+  const { level, code, message, details } = diagnostic;
   if (level === "warn" || level === "error") screen.print(`probe: ${message}`);
+  else if (withTargets && /target/.test(code)) {
+    screen.print(`probe: ${details.target ?? "targets"}: ${message} ${JSON.stringify(details)}`);
+  }
 }
 
 /**

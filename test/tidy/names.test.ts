@@ -22,7 +22,7 @@ describe("names", () => {
   it("TypeScript files are kebab-case", () => {
     assert.deepEqual(
       files.filter(
-        (path) => path.endsWith(".ts") && !/^(?:[a-z0-9-]+\/)*[a-z0-9-]+(?:\.[a-z]+)*\.ts$/.test(path),
+        (path) => path.endsWith(".ts") && !/^(?:[a-z0-9-]+\/)*[a-z0-9-]+(?:\.[a-z-]+)*\.ts$/.test(path),
       ),
       [],
     );
