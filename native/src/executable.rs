@@ -188,11 +188,6 @@ pub fn current(file: &File) -> Result<(Stamp, bool), Error> {
     Ok((stamp(&status), status.st_nlink > 0))
 }
 
-/// The same open file as a `File`.
-pub fn as_file(fd: &OwnedFd) -> Result<File, Error> {
-    fd.try_clone().map(File::from)
-}
-
 /// `/proc/self/fd/N`, which leads to the file whatever its mount namespace.
 pub fn descriptor_path(fd: RawFd) -> CString {
     CString::new(format!("/proc/self/fd/{fd}")).unwrap_or_default()

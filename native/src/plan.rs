@@ -104,6 +104,13 @@ impl Known {
     }
 }
 
+impl Known {
+    fn find(&self, binary: &Binary<'_>, symbols: &Symbols) -> Found {
+        let names = self.names.iter().map(|name| (*name).to_owned()).collect();
+        symbols.find(binary, &SymbolQuery::Names(names), self.names.len())
+    }
+}
+
 /// How completely a known set of functions is seen in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -187,8 +194,16 @@ pub fn make(
     }
     let known = |functions: &'static [Known], probes: &mut Vec<Probe>| {
         let mut coverage = Coverage::default();
-        for function in functions {
-            add_known(&binary, &symbols, function, uretprobes, probes, &mut coverage);
+        let found: Vec<_> =
+            functions.iter().map(|known| known.find(&binary, &symbols)).collect();
+        let all = found.iter().flat_map(|found| &found.functions);
+        let returning = all.filter(|function| {
+            matches!(returns::exits(&binary, function), Exits::Returns(_))
+        });
+        let returning: Vec<_> = returning.map(|function| function.address).collect();
+        for (known, found) in functions.iter().zip(&found) {
+            let found = (found, returning.as_slice());
+            add_known(&binary, known, uretprobes, found, probes, &mut coverage);
         }
         coverage
     };
@@ -204,17 +219,15 @@ pub fn make(
 
 fn add_known(
     binary: &Binary<'_>,
-    symbols: &Symbols,
     known: &'static Known,
     uretprobes: bool,
+    (found, returning): (&Found, &[u64]),
     probes: &mut Vec<Probe>,
     coverage: &mut Coverage,
 ) {
-    let names = known.names.iter().map(|name| (*name).to_owned()).collect();
-    let found = symbols.find(binary, &SymbolQuery::Names(names), known.names.len());
     for function in &found.functions {
         coverage.functions.push(known.names[0]);
-        let exits = returns::exits(binary, function);
+        let exits = returns::exits(binary, function).with_tail_calls_to(returning);
         let may_return = uretprobes && !matches!(exits, Exits::EntryOnly(Unsure::Go));
         let cookie = u64::from(known.function);
         let exit = |offset, returns| Probe {

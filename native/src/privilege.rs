@@ -176,6 +176,7 @@ const FOR_ATTACHING: &[c_long] = &[
     libc::SYS_fstat,
     libc::SYS_fstatfs,
     libc::SYS_getdents64,
+    libc::SYS_getpid,
     libc::SYS_lseek,
     libc::SYS_name_to_handle_at,
     libc::SYS_newfstatat,

@@ -1,7 +1,6 @@
 //! Phase 3b: uprobes. Prepared with all privileges, then attached by a thread of their own with few.
 
-use std::io::Write;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use crate::attach::Attached;
 use crate::attachments::{Attachments, Programs};
 use crate::config::Config;
 use crate::diagnostics::{self, Failure};
-use crate::executable;
 use crate::hook::{Refusal, State};
 use crate::open::{self, Source};
 use crate::perf::{self, PerfRing};
@@ -146,6 +144,7 @@ impl Uprobes {
         let (begin, may_begin) = channel();
         let (has_begun, begun) = channel();
         let (is_done, done) = channel();
+        let (is_up, up) = channel();
         let stop = new_eventfd()?;
         let stopped = stop
             .try_clone()
@@ -154,6 +153,7 @@ impl Uprobes {
         let body = move || {
             // Dropped when the thread ends, however it does.
             let _is_done: Sender<()> = is_done;
+            let _ = is_up.send(());
             if may_begin.recv().is_err() {
                 return;
             }
@@ -169,6 +169,8 @@ impl Uprobes {
             .name("uprobes".into())
             .spawn(body)
             .map_err(|error| Failure::new("uprobes_failed", format!("thread: {error}")))?;
+        // What a thread does before its first line is not among the system calls of later.
+        let _ = up.recv();
         Ok(Self { notices: Some(notices), begin: Some(begin), begun, done, stop })
     }
 
@@ -185,10 +187,10 @@ impl Uprobes {
 
     /// Detaches everything.
     pub fn end(&mut self) {
-        let written = executable::as_file(&self.stop)
-            .and_then(|mut stop| stop.write_all(&1_u64.to_ne_bytes()));
-        let done = self.done.recv_timeout(DETACH_TIMEOUT);
-        if written.is_err() || matches!(done, Err(RecvTimeoutError::Timeout)) {
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: eight bytes, as an eventfd takes them.
+        unsafe { libc::write(self.stop.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        if let Err(RecvTimeoutError::Timeout) = self.done.recv_timeout(DETACH_TIMEOUT) {
             let message = "uprobes could not be detached in time: the end of the process does it";
             diagnostics::warn("uprobes_attached", message, json!({}));
         }
