@@ -247,7 +247,7 @@ static __always_inline bool take_call(struct pt_regs *ctx, struct connect_call *
 	if (!found)
 		return false;
 	*call = *found;
-	bpf_map_delete_elem(&connect_calls, &key);
+	forget_call(&connect_calls, &key);
 	return true;
 }
 

@@ -81,9 +81,9 @@ static __always_inline __u8 mark_outer_calls(const struct ssl_call *inner)
 	struct call_key key = first_call_of_thread();
 	__u64 outermost = 0;
 	__u8 function = inner->function;
-	__u32 slot;
+	__u32 slot, slots = slots_in_use();
 
-	for (slot = 0; slot < CALLS_PER_THREAD_MAX; slot++) {
+	for (slot = 0; slot < slots; slot++) {
 		struct ssl_call *outer;
 		__u64 depth;
 
@@ -177,7 +177,7 @@ int ssl_exit(struct pt_regs *ctx)
 		return 0;
 	}
 	call = *found;
-	bpf_map_delete_elem(&ssl_calls, &key);
+	forget_call(&ssl_calls, &key);
 	if (call.is_reported)
 		return 0;
 	count(&counters->seen);

@@ -47,6 +47,15 @@ struct call {
 	__u64 boot_ns;
 };
 
+/* Entries in other slots than the first. It is nearly always 0, and then the others need no look. */
+__u64 deeper_calls;
+
+/* A thread sees its own entries counted; those of others only make it look in vain. */
+static __always_inline __u32 slots_in_use(void)
+{
+	return *(volatile __u64 *)&deeper_calls ? CALLS_PER_THREAD_MAX : 1;
+}
+
 static __always_inline struct call_key first_call_of_thread(void)
 {
 	struct call_key key = {.pid_tgid = bpf_get_current_pid_tgid()};
@@ -64,13 +73,15 @@ static __always_inline void remember_call(void *calls, const struct call *call)
 	struct call_key key = first_call_of_thread();
 	__u64 oldest_ns = ~0ull;
 	__u32 slot, oldest = 0;
+	bool is_new = false;
 
 	for (slot = 0; slot < CALLS_PER_THREAD_MAX; slot++) {
 		const struct call *other;
 
 		key.slot = slot;
 		other = bpf_map_lookup_elem(calls, &key);
-		if (!other || other->stack_pointer == call->stack_pointer)
+		is_new = !other;
+		if (is_new || other->stack_pointer == call->stack_pointer)
 			break;
 		if (other->boot_ns < oldest_ns) {
 			oldest_ns = other->boot_ns;
@@ -79,7 +90,15 @@ static __always_inline void remember_call(void *calls, const struct call *call)
 	}
 	if (slot == CALLS_PER_THREAD_MAX)
 		key.slot = oldest;
-	bpf_map_update_elem(calls, &key, call, BPF_ANY);
+	if (!bpf_map_update_elem(calls, &key, call, BPF_ANY) && is_new && key.slot > 0)
+		__sync_fetch_and_add(&deeper_calls, 1);
+}
+
+/* Deletes an entry of the current thread, if there is one. */
+static __always_inline void forget_call(void *calls, const struct call_key *key)
+{
+	if (!bpf_map_delete_elem(calls, key) && key->slot > 0)
+		__sync_fetch_and_add(&deeper_calls, -1);
 }
 
 /*
@@ -88,10 +107,10 @@ static __always_inline void remember_call(void *calls, const struct call *call)
  */
 static __always_inline void *find_call(void *calls, struct call_key *key, __u64 stack_pointer)
 {
-	__u32 slot;
+	__u32 slot, slots = slots_in_use();
 
 	*key = first_call_of_thread();
-	for (slot = 0; slot < CALLS_PER_THREAD_MAX; slot++) {
+	for (slot = 0; slot < slots; slot++) {
 		struct call *call;
 
 		key->slot = slot;
@@ -107,9 +126,9 @@ static __always_inline void *innermost_call(void *calls)
 {
 	struct call_key key = first_call_of_thread();
 	struct call *innermost = NULL;
-	__u32 slot;
+	__u32 slot, slots = slots_in_use();
 
-	for (slot = 0; slot < CALLS_PER_THREAD_MAX; slot++) {
+	for (slot = 0; slot < slots; slot++) {
 		struct call *call;
 
 		key.slot = slot;
@@ -124,11 +143,11 @@ static __always_inline void *innermost_call(void *calls)
 static __always_inline void forget_calls(void *calls)
 {
 	struct call_key key = first_call_of_thread();
-	__u32 slot;
+	__u32 slot, slots = slots_in_use();
 
-	for (slot = 0; slot < CALLS_PER_THREAD_MAX; slot++) {
+	for (slot = 0; slot < slots; slot++) {
 		key.slot = slot;
-		bpf_map_delete_elem(calls, &key);
+		forget_call(calls, &key);
 	}
 }
 
