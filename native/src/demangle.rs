@@ -35,7 +35,7 @@ const ABBREVIATED: &[&str] = &[
 
 /// The name in the source, or none when it is not mangled.
 pub fn demangle(name: &str) -> Option<String> {
-    if name.len() > MANGLED_BYTES_MAX || !name.starts_with("_") {
+    if name.len() > MANGLED_BYTES_MAX || !is_mangled(name) {
         return None;
     }
     let mut text = Text(String::new());
@@ -44,9 +44,6 @@ pub fn demangle(name: &str) -> Option<String> {
         // The alternate form leaves the hash out.
         return write!(text, "{demangled:#}").ok().map(|()| text.0);
     }
-    if !name.starts_with("_Z") {
-        return None;
-    }
     let symbol = cpp_demangle::Symbol::new(name.as_bytes()).ok()?;
     symbol.structured_demangle(&mut text, &DemangleOptions::new()).ok()?;
     Some(text.0)
@@ -54,7 +51,7 @@ pub fn demangle(name: &str) -> Option<String> {
 
 /// Whether a pattern matches the demangled name, with or without its parameters.
 pub fn matches(glob: &Glob, name: &str) -> bool {
-    if !name.starts_with("_Z") && !name.starts_with("_R") {
+    if !is_mangled(name) {
         return false;
     }
     // Demangling takes microseconds, a large binary has 100,000 names: most are ruled out here.
@@ -64,6 +61,11 @@ pub fn matches(glob: &Glob, name: &str) -> bool {
     }
     let Some(demangled) = demangle(name) else { return false };
     glob.matches(&demangled) || glob.matches(without_parameters(&demangled))
+}
+
+/// C++ and the old scheme of Rust, or the new one.
+fn is_mangled(name: &str) -> bool {
+    name.starts_with("_Z") || name.starts_with("_R")
 }
 
 /// Up to the parameter list, which begins at the last `(` outside of any brackets that closes at

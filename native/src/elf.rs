@@ -23,6 +23,7 @@ const BUILD_ID_BYTES_MAX: usize = 64;
 
 const HEADER_BYTES: u64 = 64;
 const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 const PT_NOTE: u32 = 4;
 const SHT_NOTE: u32 = 7;
@@ -163,6 +164,22 @@ impl<'a> Binary<'a> {
         self.code_at(address).map(|(offset, _)| offset)
     }
 
+    /// The file offset of a virtual address in any memory; the first segment that claims it.
+    pub fn data_offset(&self, address: u64) -> Option<u64> {
+        let loaded = self.segments.iter().filter(|segment| segment.kind == PT_LOAD);
+        let mut offsets = loaded.filter_map(|segment| {
+            let distance = address.checked_sub(segment.address)?;
+            (distance < segment.bytes_in_file).then(|| segment.offset.checked_add(distance))?
+        });
+        offsets.next()
+    }
+
+    /// Offset and bytes of the dynamic section, which dynamic loaders read.
+    pub fn dynamic_segment(&self) -> Option<(u64, u64)> {
+        let dynamic = self.segments.iter().find(|segment| segment.kind == PT_DYNAMIC)?;
+        Some((dynamic.offset, dynamic.bytes_in_file))
+    }
+
     /// The virtual address of a file offset in executable memory.
     pub fn code_address(&self, offset: u64) -> Option<u64> {
         let mut addresses = self.code_segments().filter_map(|segment| {
@@ -246,4 +263,5 @@ fn find_note(notes: &[u8], name: &[u8], kind: u32) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
+#[path = "elf/tests.rs"] // The fuzz crate includes this file by its path.
 mod tests;

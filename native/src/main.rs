@@ -21,6 +21,7 @@ mod counters;
 mod coverage;
 mod demangle;
 mod diagnostics;
+mod dynamic;
 mod elf;
 mod elf_headers;
 mod executable;

@@ -239,4 +239,5 @@ impl<'a> Walk<'a> {
 }
 
 #[cfg(test)]
+#[path = "returns/tests.rs"] // The fuzz crate includes this file by its path.
 mod tests;

@@ -13,8 +13,8 @@
 use std::collections::HashMap;
 
 use crate::demangle;
+use crate::dynamic::{self, Range};
 use crate::elf::{Binary, ElfError};
-use crate::elf_headers::Section;
 use crate::fields::{Fields, string_at};
 use crate::glob::Glob;
 
@@ -107,16 +107,10 @@ impl Symbols {
             static_names: Vec::new(),
             incomplete: None,
         };
-        for (kind, dynamic) in [(SHT_DYNSYM, true), (SHT_SYMTAB, false)] {
-            if !dynamic && tables == Tables::Dynamic {
-                continue;
-            }
-            let Some(section) = binary.sections().iter().find(|section| section.kind == kind)
-            else {
-                continue;
-            };
-            match all.read_table(binary, section, dynamic) {
-                Ok(names) if dynamic => all.dynamic_names = names,
+        let wanted = if tables == Tables::Dynamic { &[true][..] } else { &[true, false] };
+        for dynamic in wanted {
+            match all.read_table(binary, *dynamic) {
+                Ok(names) if *dynamic => all.dynamic_names = names,
                 Ok(names) => all.static_names = names,
                 Err(error) => all.incomplete = Some(error),
             }
@@ -125,20 +119,20 @@ impl Symbols {
         all
     }
 
-    fn read_table(
-        &mut self,
-        binary: &Binary,
-        section: &Section,
-        dynamic: bool,
-    ) -> Result<Vec<u8>, ElfError> {
-        let names = usize::try_from(section.link).ok().and_then(|link| binary.sections().get(link));
-        let names = names.ok_or(ElfError::Malformed("symbol table"))?;
-        if section.size / SYMBOL_BYTES > SYMBOLS_MAX {
+    /// The names of the table's symbols; empty when the file has no such table.
+    fn read_table(&mut self, binary: &Binary, dynamic: bool) -> Result<Vec<u8>, ElfError> {
+        let range = if binary.sections().is_empty() && dynamic {
+            dynamic::symbol_table(binary, SYMBOLS_MAX)?
+        } else {
+            by_section(binary, if dynamic { SHT_DYNSYM } else { SHT_SYMTAB })?
+        };
+        let Some(((at, size), (names_at, names_size))) = range else { return Ok(Vec::new()) };
+        if size / SYMBOL_BYTES > SYMBOLS_MAX {
             return Err(ElfError::Limit("symbols"));
         }
-        let table = binary.bytes(section.offset, section.size, (section.size, "symbols"))?;
+        let table = binary.bytes(at, size, (size, "symbols"))?;
         let names =
-            binary.bytes(names.offset, names.size, (NAMES_BYTES_MAX, "bytes of symbol names"))?;
+            binary.bytes(names_at, names_size, (NAMES_BYTES_MAX, "bytes of symbol names"))?;
         let size = usize::try_from(SYMBOL_BYTES).map_err(|_| ElfError::Limit("symbols"))?;
         let symbols = table.chunks_exact(size).filter_map(|entry| symbol(entry, dynamic));
         self.symbols.extend(symbols);
@@ -161,27 +155,26 @@ impl Symbols {
             let functions = self.at_offset(binary, *offset).into_iter().take(limit).collect();
             return Found { functions, more: false };
         }
-        let mut found = Found::default();
-        let mut names = None;
+        let mut matched = Vec::new();
+        let mut more = false;
         for group in self.symbols.chunk_by(|one, other| one.address == other.address) {
-            let matching = group.iter().filter_map(|symbol| self.name(symbol));
-            let Some(name) = matching.filter(|name| matches(query, name)).min_by_key(rank) else {
-                continue;
-            };
-            // Undefined code: a section that is no memory, or memory that is no code.
-            let Some(file_offset) =
-                group.first().and_then(|first| binary.code_offset(first.address))
-            else {
-                continue;
-            };
-            if found.functions.len() >= limit {
-                found.more = true;
+            let names = group.iter().filter_map(|symbol| self.name(symbol));
+            let name = names.filter(|name| matches(query, name)).min_by_key(rank);
+            let offset = || binary.code_offset(group.first()?.address);
+            // Without an offset it is data, or a section that is no memory.
+            let Some((name, offset)) = name.zip(name.and_then(|_| offset())) else { continue };
+            if matched.len() >= limit {
+                more = true;
                 break;
             }
-            let names = names.get_or_insert_with(|| self.addresses_by_name());
-            found.functions.push(self.function(group, name, file_offset, names));
+            matched.push((group, name, offset));
         }
-        found
+        let addresses = self.addresses_of(matched.iter().map(|(group, ..)| *group));
+        let functions = matched
+            .into_iter()
+            .map(|(group, name, offset)| self.function(group, name, offset, &addresses))
+            .collect();
+        Found { functions, more }
     }
 
     fn at_offset(&self, binary: &Binary, offset: u64) -> Option<Function> {
@@ -193,7 +186,8 @@ impl Symbols {
         let name = group
             .and_then(|group| group.iter().filter_map(|symbol| self.name(symbol)).min_by_key(rank));
         if let (Some(group), Some(name)) = (group, name) {
-            return Some(self.function(group, name, offset, &self.addresses_by_name()));
+            let addresses = self.addresses_of(std::iter::once(group));
+            return Some(self.function(group, name, offset, &addresses));
         }
         Some(Function {
             name: format!("+{offset:#x}"),
@@ -211,17 +205,13 @@ impl Symbols {
         group: &[Symbol],
         name: &str,
         file_offset: u64,
-        names: &HashMap<(&str, bool), Addresses>,
+        addresses: &HashMap<(&str, bool), Addresses>,
     ) -> Function {
         let address = group.first().map_or(0, |symbol| symbol.address);
         let next = self.symbols.partition_point(|symbol| symbol.address <= address);
-        // The exported names first: they are what a stripped copy still has.
-        let dynamic = group.iter().any(|symbol| symbol.dynamic && self.name(symbol).is_some());
-        let same_table = group.iter().filter(|symbol| symbol.dynamic == dynamic);
-        let canonical = same_table.filter_map(|symbol| self.name(symbol)).min_by_key(rank);
-        let unique =
-            |canonical: &&str| matches!(names.get(&(*canonical, dynamic)), Some(Addresses::One(_)));
-        let place = canonical.filter(unique).map(|canonical| format!("symbol:{canonical}"));
+        let canonical = self.canonical(group);
+        let unique = |name: &(&str, bool)| matches!(addresses.get(name), Some(Addresses::One(_)));
+        let place = canonical.filter(unique).map(|(name, _)| format!("symbol:{name}"));
         Function {
             name: name.to_owned(),
             demangled: demangle::demangle(name),
@@ -233,21 +223,38 @@ impl Symbols {
         }
     }
 
-    /// Names of one table are not unique: versioned symbols, static functions of several sources.
-    fn addresses_by_name(&self) -> HashMap<(&str, bool), Addresses> {
-        let mut names = HashMap::with_capacity(self.symbols.len());
+    /// Of the names of one address, and whether it is from .dynsym: those come first, as they are
+    /// what a stripped copy still has.
+    fn canonical(&self, group: &[Symbol]) -> Option<(&str, bool)> {
+        let of_table = |dynamic: bool| {
+            let table = group.iter().filter(move |symbol| symbol.dynamic == dynamic);
+            let name = table.filter_map(|symbol| self.name(symbol)).min_by_key(rank)?;
+            Some((name, dynamic))
+        };
+        of_table(true).or_else(|| of_table(false))
+    }
+
+    /// Which of the canonical names stand for more than one address of their table: versioned
+    /// symbols, static functions of several sources.
+    fn addresses_of<'s>(
+        &'s self,
+        groups: impl Iterator<Item = &'s [Symbol]>,
+    ) -> HashMap<(&'s str, bool), Addresses> {
+        let names = groups.filter_map(|group| self.canonical(group));
+        let mut addresses: HashMap<_, _> = names.map(|name| (name, Addresses::None)).collect();
+        if addresses.is_empty() {
+            return addresses;
+        }
         for symbol in &self.symbols {
             let Some(name) = self.name(symbol) else { continue };
-            names
-                .entry((name, symbol.dynamic))
-                .and_modify(|addresses| {
-                    if *addresses != Addresses::One(symbol.address) {
-                        *addresses = Addresses::Several;
-                    }
-                })
-                .or_insert(Addresses::One(symbol.address));
+            let Some(known) = addresses.get_mut(&(name, symbol.dynamic)) else { continue };
+            *known = match *known {
+                Addresses::None => Addresses::One(symbol.address),
+                Addresses::One(address) if address == symbol.address => continue,
+                _ => Addresses::Several,
+            };
         }
-        names
+        addresses
     }
 
     /// Names that are empty, too long or no UTF-8 are none: nobody can ask for them.
@@ -261,10 +268,19 @@ impl Symbols {
     }
 }
 
-#[derive(PartialEq, Eq)]
 enum Addresses {
+    None,
     One(u64),
     Several,
+}
+
+/// Where the symbols of this kind of section and their names are.
+fn by_section(binary: &Binary, kind: u32) -> Result<Option<(Range, Range)>, ElfError> {
+    let section = binary.sections().iter().find(|section| section.kind == kind);
+    let Some(section) = section else { return Ok(None) };
+    let names = usize::try_from(section.link).ok().and_then(|link| binary.sections().get(link));
+    let names = names.ok_or(ElfError::Malformed("symbol table"))?;
+    Ok(Some(((section.offset, section.size), (names.offset, names.size))))
 }
 
 fn symbol(entry: &[u8], dynamic: bool) -> Option<Symbol> {
@@ -294,4 +310,5 @@ fn matches(query: &SymbolQuery, name: &str) -> bool {
 }
 
 #[cfg(test)]
+#[path = "symbols/tests.rs"] // The fuzz crate includes this file by its path.
 mod tests;

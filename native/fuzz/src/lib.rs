@@ -2,6 +2,8 @@
 
 #[path = "../../src/demangle.rs"]
 pub mod demangle;
+#[path = "../../src/dynamic.rs"]
+pub mod dynamic;
 #[path = "../../src/elf.rs"]
 pub mod elf;
 #[path = "../../src/elf_headers.rs"]

@@ -147,3 +147,24 @@ fn a_stripped_file_keeps_its_identity_and_its_exported_places() {
     assert_eq!(whole.len(), 2);
     assert_ne!(whole[0], whole[1]);
 }
+
+#[test]
+fn without_section_headers_the_exported_functions_are_still_found() {
+    for style in ["gnu", "sysv", "both"] {
+        let style = format!("-Wl,--hash-style={style}");
+        let Some(whole) = library(&[&style]) else { return skipped("no cc") };
+        let places = |bytes: &Vec<u8>| {
+            let binary = Binary::open(bytes).unwrap();
+            let symbols = Symbols::read(&binary, Tables::All);
+            assert_eq!(symbols.incomplete, None);
+            let query = SymbolQuery::Names(vec!["add".into(), "sub".into()]);
+            let found = symbols.find(&binary, &query, 9).functions;
+            found.into_iter().map(|function| (function.place, function.size)).collect::<Vec<_>>()
+        };
+        let mut bare = whole.clone();
+        put(&mut bare, 40, &[0; 8]);
+        put(&mut bare, 60, &[0; 2]);
+        assert_eq!(places(&bare).len(), 2, "{style}");
+        assert_eq!(places(&bare), places(&whole), "{style}");
+    }
+}
