@@ -11,8 +11,16 @@
  *   process_exec  map exec_scratch: private.
  *   tcp_state     maps socket_owners, accepted_sockets: private. Two more programs, sys_exit_accept and
  *                 sys_exit_accept4, learn who accepted a socket; without them a child counts as its
- * listener's. process_tree  global tree_overflow (.bss, __u64): forks that found filter_trees full. Their
- * children count as outside of the tree.
+ *                 listener's.
+ *   process_tree  global tree_overflow (.bss, __u64): forks that found filter_trees full. Their
+ *                 children count as outside of the tree.
+ *   net_connect   map connect_calls: private; one entry per thread that is in a call. Programs
+ *                 note_connect, note_accept and note_accept4 learn errors; without them a failed call has
+ *                 none. Program forget_connects clears up after threads that exit.
+ *   ssl_op        map ssl_calls and program forget_ssl_calls: the same.
+ *   function_call read-only data function_config. Maps first_calls (used with `once` only) and
+ *                 function_rates (with a rate limit only): private; the loader may give them one entry when
+ *                 they have no use. Map function_scratches: private.
  *
  * When no filter by process tree is asked for, the loader may give filter_trees one entry: it is
  * preallocated.

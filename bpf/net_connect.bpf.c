@@ -239,10 +239,10 @@ static __always_inline void remember(struct pt_regs *ctx, struct connect_call *c
 }
 
 /* Takes what is known of the call that returns. */
-static __always_inline bool take_call(struct pt_regs *ctx, struct connect_call *call)
+static __always_inline bool take_call(struct pt_regs *ctx, __u64 cookie, struct connect_call *call)
 {
 	struct call_key key;
-	struct connect_call *found = find_call(&connect_calls, &key, PT_REGS_SP(ctx));
+	struct connect_call *found = find_call(&connect_calls, &key, stack_pointer_at_entry(ctx, cookie));
 
 	if (!found)
 		return false;
@@ -316,7 +316,7 @@ int connect_exit(struct pt_regs *ctx)
 
 	if (!counters)
 		return 0;
-	if (!take_call(ctx, &call)) {
+	if (!take_call(ctx, bpf_get_attach_cookie(ctx), &call)) {
 		/* Filtered ones were counted at entry. */
 		if (current_passes()) {
 			count(&counters->seen);
@@ -336,6 +336,7 @@ SEC("uprobe.multi")
 int accept_exit(struct pt_regs *ctx)
 {
 	struct probe_counters *counters = counters_of(PROBE_NET_CONNECT);
+	__u64 cookie = bpf_get_attach_cookie(ctx);
 	__s32 result = PT_REGS_RC(ctx);
 	struct connect_frame frame = {};
 	struct connect_call call;
@@ -343,7 +344,7 @@ int accept_exit(struct pt_regs *ctx)
 
 	if (!counters)
 		return 0;
-	is_known = take_call(ctx, &call);
+	is_known = take_call(ctx, cookie, &call);
 	/* Filtered ones were counted at entry. */
 	if (!is_known && !current_passes())
 		return 0;
@@ -353,7 +354,7 @@ int accept_exit(struct pt_regs *ctx)
 		count(&counters->lost[LOST_PENDING_FULL]);
 		return 0;
 	}
-	frame.body.function = bpf_get_attach_cookie(ctx) & CALL_COOKIE_FUNCTION;
+	frame.body.function = cookie & CALL_COOKIE_FUNCTION;
 	finish_accept(&frame.body, is_known ? &call : NULL, result);
 	emit_accept(&frame, 0, counters);
 	return 0;

@@ -56,6 +56,7 @@ enum call_cookie {
 	CALL_COOKIE_FUNCTION = 0xff, /* mask */
 	CALL_COOKIE_EXIT = 1 << 8, /* a RET of the function; its program is an _exit one */
 	CALL_COOKIE_ENTRY_ONLY = 1 << 9, /* the function's exits are not known: its entry is the event */
+	CALL_COOKIE_RETURNED = 1 << 10, /* with CALL_COOKIE_EXIT: a uretprobe, which runs after the RET */
 };
 
 /* In which surroundings a function's first call is the only one reported. */

@@ -167,7 +167,7 @@ int ssl_exit(struct pt_regs *ctx)
 
 	if (!counters)
 		return 0;
-	found = find_call(&ssl_calls, &key, PT_REGS_SP(ctx));
+	found = find_call(&ssl_calls, &key, stack_pointer_at_entry(ctx, bpf_get_attach_cookie(ctx)));
 	if (!found) {
 		/* Filtered ones were counted at entry. */
 		if (current_passes()) {

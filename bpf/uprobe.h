@@ -11,7 +11,8 @@
  * at its RET, and the calls that a thread is in at one time have different ones: recursion, a signal handler
  * that interrupts a call, fibers with stacks of their own. A call that is left without RET (longjmp, a
  * cancelled thread, an exception) leaves an entry behind. It is overwritten by the next call at the same
- * place, and goes with its thread; no other return takes it for its own.
+ * place, and goes with its thread; no other return takes it for its own. A tail call to another probed
+ * function overwrites it, too: the call is one, and counts as that of the function that returns.
  *
  * Attach entries before exits, and detach exits before entries: then a call in flight is not taken for one
  * whose beginning was lost.
@@ -31,6 +32,20 @@ struct user_pt_regs {
 	__u64 sp, pc, pstate;
 };
 #endif
+
+/* x86-64's RET has taken the return address off the stack when a uretprobe runs; arm64 keeps it in a
+ * register. */
+#if defined(__TARGET_ARCH_x86)
+#define RETURNED_BYTES 8
+#else
+#define RETURNED_BYTES 0
+#endif
+
+/* What the stack pointer was at the first instruction of the function that returns. */
+static __always_inline __u64 stack_pointer_at_entry(struct pt_regs *ctx, __u64 cookie)
+{
+	return cookie & CALL_COOKIE_RETURNED ? PT_REGS_SP(ctx) - RETURNED_BYTES : PT_REGS_SP(ctx);
+}
 
 /* Calls of one probe that a thread can be in at one time. With one more, the oldest is given up. */
 #define CALLS_PER_THREAD_MAX 4

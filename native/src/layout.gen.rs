@@ -159,6 +159,8 @@ pub const CALL_COOKIE_FUNCTION: u32 = 255;
 pub const CALL_COOKIE_EXIT: u32 = 256;
 /// Of `enum call_cookie`.
 pub const CALL_COOKIE_ENTRY_ONLY: u32 = 512;
+/// Of `enum call_cookie`.
+pub const CALL_COOKIE_RETURNED: u32 = 1024;
 
 /// Of `enum once_scope`.
 pub const ONCE_OFF: u32 = 0;

@@ -5,9 +5,9 @@ use std::fs::File;
 
 use crate::elf::{Binary, ElfError};
 use crate::layout::{
-    CALL_COOKIE_ENTRY_ONLY, CALL_COOKIE_EXIT, CONNECT_FUNCTION_ACCEPT, CONNECT_FUNCTION_ACCEPT4,
-    CONNECT_FUNCTION_CONNECT, SSL_FUNCTION_READ, SSL_FUNCTION_READ_EX, SSL_FUNCTION_WRITE,
-    SSL_FUNCTION_WRITE_EX,
+    CALL_COOKIE_ENTRY_ONLY, CALL_COOKIE_EXIT, CALL_COOKIE_RETURNED, CONNECT_FUNCTION_ACCEPT,
+    CONNECT_FUNCTION_ACCEPT4, CONNECT_FUNCTION_CONNECT, SSL_FUNCTION_READ, SSL_FUNCTION_READ_EX,
+    SSL_FUNCTION_WRITE, SSL_FUNCTION_WRITE_EX,
 };
 use crate::node_hash;
 use crate::returns::{self, Exits, Unsure};
@@ -230,10 +230,10 @@ fn add_known(
         let exits = returns::exits(binary, function).with_tail_calls_to(returning);
         let may_return = uretprobes && !matches!(exits, Exits::EntryOnly(Unsure::Go));
         let cookie = u64::from(known.function);
-        let exit = |offset, returns| Probe {
-            program: known.exit,
-            point: Point { offset, cookie: cookie | u64::from(CALL_COOKIE_EXIT) },
-            returns,
+        let exit = |offset, returns| {
+            let returned = if returns { CALL_COOKIE_RETURNED } else { 0 };
+            let cookie = cookie | u64::from(CALL_COOKIE_EXIT | returned);
+            Probe { program: known.exit, point: Point { offset, cookie }, returns }
         };
         let mut entry = Point { offset: function.file_offset, cookie };
         match exits {
