@@ -15,6 +15,7 @@ import {
   frameFlags,
   frameNamespacePid,
   framePid,
+  type RecurringFields,
   START_BOOT_NS_OFFSET,
   tcpAttribution,
 } from "../frames/fields.ts";
@@ -31,6 +32,7 @@ import {
 import type { LogRecordWriter } from "../otlp/log-record-writer.ts";
 import { eventFields, type FieldMapping, recordFields } from "../otlp/mapping.ts";
 import { severity } from "../otlp/projection.ts";
+import { SegmentCache } from "./segment-cache.ts";
 
 /** What all records of a capture share, and the sequence number of the next one. */
 export interface EncodeContext {
@@ -69,19 +71,34 @@ function compile(
   });
 }
 
-function compileType(type: FrameEventType): { steps: readonly Step[]; texts: readonly BytesField[] } {
-  const { record, event } = FRAME_FIELDS[type];
+/** Steps that follow each other; with a cache, when a range of the frame decides all of them. */
+interface Part {
+  readonly steps: readonly Step[];
+  readonly slots: readonly AttributeSlot[];
+  readonly cache: SegmentCache | undefined;
+}
+
+function compileType(type: FrameEventType): readonly Part[] {
+  const { record, event, recurring } = FRAME_FIELDS[type];
   const steps = [
     ...compile(recordFields, recordSlots, record),
     ...compile(eventFields[type], eventSlots[type], event),
   ];
-  return { steps, texts: steps.map(({ field }) => field).filter(isBytes) };
+  const parts: { range: RecurringFields | undefined; steps: Step[] }[] = [];
+  for (const step of steps) {
+    const range = recurring.find(({ members }) => members.includes(step.field.member));
+    const last = parts.at(-1);
+    if (last !== undefined && last.range === range) last.steps.push(step);
+    else parts.push({ range, steps: [step] });
+  }
+  return parts.map(({ range, steps: own }) => ({
+    steps: own,
+    slots: own.map(({ slot }) => slot),
+    cache: range && new SegmentCache(range.beginOffset, range.endOffset),
+  }));
 }
 
-type BytesField = FrameField & { kind: "bytes" };
-const isBytes = (field: FrameField): field is BytesField => field.kind === "bytes";
-
-const PLANS: Readonly<Record<FrameEventType, ReturnType<typeof compileType>>> = {
+const PLANS: Readonly<Record<FrameEventType, readonly Part[]>> = {
   file_open: compileType("file_open"),
   process_exec: compileType("process_exec"),
   tcp_state: compileType("tcp_state"),
@@ -107,65 +124,73 @@ export function encodeFrame(
   writer: LogRecordWriter,
   context: EncodeContext,
 ): boolean {
-  const { steps, texts } = PLANS[type];
+  const parts = PLANS[type];
   if ((frameFlags(buffer, start) & UNUSUAL_FLAGS) !== 0) return false;
-  for (const text of texts) if (!isPlain(text, buffer, start)) return false;
   const { clock } = context;
   const boot = start + BOOT_NS_OFFSET;
   clock.toWall(buffer.readUInt32LE(boot), buffer.readUInt32LE(boot + 4));
   writer.begin(type, clock.lo, clock.hi, context.observedLo, context.observedHi, severity.info);
-  for (const step of steps) writeStep(step, buffer, start, writer, clock);
+  for (const part of parts) {
+    const segment = part.cache?.find(buffer, start);
+    if (segment !== undefined) writer.repeat(segment);
+    else if (!writePart(part, buffer, start, writer, clock)) {
+      writer.abort();
+      return false;
+    }
+  }
   writeBeyondRecord(type, buffer, start, writer);
   writer.uid(context.streamId, sequence);
   writer.end();
   return true;
 }
 
-/** Absent, or ASCII of at least one byte without NUL. */
-function isPlain(field: BytesField, buffer: Buffer, start: number): boolean {
-  if (field.when?.(buffer, start) === false) return true;
-  const end = field.end(buffer, start);
-  let at = field.begin(buffer, start);
-  if (at === end) return false;
-  for (; at < end; at++) {
-    const byte = buffer[at] as number;
-    if (byte === 0 || byte > 0x7f) return false;
-  }
+/** Writes a part and remembers it; false when a text in it is not plain. */
+function writePart(
+  { steps, slots, cache }: Part,
+  buffer: Buffer,
+  start: number,
+  writer: LogRecordWriter,
+  clock: CaptureClock,
+): boolean {
+  const from = writer.position;
+  for (const step of steps) if (!writeStep(step, buffer, start, writer, clock)) return false;
+  cache?.put(buffer, start, writer.segment(from, slots));
   return true;
 }
 
+/** Writes one attribute, or none where the frame does not have it; false when its text is not plain. */
 function writeStep(
   { field, slot, constants }: Step,
   buffer: Buffer,
   start: number,
   writer: LogRecordWriter,
   clock: CaptureClock,
-): void {
+): boolean {
   switch (field.kind) {
     case "int": {
-      if (field.when?.(buffer, start) === false) return;
+      if (field.when?.(buffer, start) === false) return true;
       const value = field.read(buffer, start);
       writer.integer(slot, value, value < 0 ? -1 : 0);
-      return;
+      return true;
     }
     case "u64":
       writeU64(slot, buffer, start + field.offset, writer);
-      return;
+      return true;
     case "time":
       if (clock.type === "boot") writeU64(slot, buffer, start + field.offset, writer);
       else writer.unsigned(slot, clock.lo, clock.hi);
-      return;
+      return true;
     case "bytes":
-      if (field.when?.(buffer, start) === false) return;
-      writer.ascii(slot, buffer, field.begin(buffer, start), field.end(buffer, start));
-      return;
+      if (field.when?.(buffer, start) === false) return true;
+      return writer.ascii(slot, buffer, field.begin(buffer, start), field.end(buffer, start));
     case "choice": {
       const constant = constants[field.index(buffer, start)];
       if (constant !== undefined) writer.constant(constant);
-      return;
+      return true;
     }
     case "text":
       writer.text(slot, field.read(buffer, start));
+      return true;
   }
 }
 

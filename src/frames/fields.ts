@@ -214,13 +214,49 @@ export type FrameEventType = (typeof EVENT_TYPE_OF_KIND)[keyof typeof EVENT_TYPE
 export interface EventFrameFields {
   readonly record: readonly FrameField[];
   readonly event: readonly FrameField[];
+  /** Runs of fields that are mostly the same from frame to frame, and which bytes decide what they are. */
+  readonly recurring: readonly RecurringFields[];
 }
+
+/** Fields that are written next to each other and depend on nothing but a range of the frame. */
+export interface RecurringFields {
+  readonly members: readonly string[];
+  /** From the frame's start, a multiple of four, as is `endOffset`. */
+  readonly beginOffset: number;
+  readonly endOffset: number;
+}
+
+/** A process does many things: who it is stands in the header behind the time. */
+const PROCESS_FIELDS: RecurringFields = {
+  members: ["pid", "tid", "cgroup_id", "comm"],
+  beginOffset: FRAME_HEADER.cgroup_id.offset,
+  endOffset: FRAME_HEADER_SIZE,
+};
+
+/** Few combinations of arguments are common; the path's length is no part of them. */
+const OPEN_ARGUMENTS: RecurringFields = {
+  members: ["flags", "access", "dfd", "mode"],
+  beginOffset: BODY,
+  endOffset: BODY + FILE_OPEN_BODY.hook.offset + 4,
+};
 
 /** The fields of each event type, in the order of the schema. */
 export const FRAME_FIELDS: Readonly<Record<FrameEventType, EventFrameFields>> = {
-  file_open: { record: recordFields({ choices: OPEN_SOURCES, index: openHook }), event: FILE_OPEN_FIELDS },
-  process_exec: { record: recordFields(only("sched_process_exec")), event: PROCESS_EXEC_FIELDS },
-  tcp_state: { record: recordFields(only("inet_sock_set_state")), event: TCP_STATE_FIELDS },
+  file_open: {
+    record: recordFields({ choices: OPEN_SOURCES, index: openHook }),
+    event: FILE_OPEN_FIELDS,
+    recurring: [PROCESS_FIELDS, OPEN_ARGUMENTS],
+  },
+  process_exec: {
+    record: recordFields(only("sched_process_exec")),
+    event: PROCESS_EXEC_FIELDS,
+    recurring: [PROCESS_FIELDS],
+  },
+  tcp_state: {
+    record: recordFields(only("inet_sock_set_state")),
+    event: TCP_STATE_FIELDS,
+    recurring: [PROCESS_FIELDS],
+  },
 };
 
 /** The event type of a frame, `undefined` for frames that are no event or of an unknown kind. */
