@@ -20,6 +20,12 @@ const CLI = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const RECORDING = fileURLToPath(new URL("demo.frames", import.meta.url));
 const CAPTURE_SECONDS = 4;
 const STEP_TIMEOUT_MS = 30_000;
+/** Which record of a type to show, where there is one. */
+const SHOWN: Readonly<Record<string, RegExp>> = {
+  file_open: /"path":"\/etc\/hostname"/,
+  process_exec: /"argv0":"cat"/,
+  tcp_state: /"newstate":"ESTABLISHED"/,
+};
 
 const scratch = mkdtempSync(join(tmpdir(), "runtime-evidence-demo-"));
 const evidencePath = join(scratch, "evidence.ndjson");
@@ -118,8 +124,9 @@ function showEvidence(): void {
   say(`Runtime Evidence v1, rebuilt from OTLP: ${lines.length} records`);
   for (const [type, records] of byType) say(`  ${type.padEnd(13)} ${records.length}`);
   say("\nFor example:");
-  for (const [, records] of [...byType].slice(0, 3)) {
-    say(`  ${records.find((record) => /hostname|"cat"|ESTABLISHED/.test(record)) ?? records[0]}`);
+  for (const [type, records] of byType) {
+    const telling = SHOWN[type];
+    say(`  ${records.find((record) => telling?.test(record)) ?? records[0]}`);
   }
 }
 

@@ -8,7 +8,7 @@
  */
 import type { FrameContext } from "../frames/context.ts";
 import { FRAME_FIELDS, type FrameEventType } from "../frames/fields.ts";
-import type { FrameField } from "../frames/frame-field.ts";
+import type { FrameField, RecurringFields } from "../frames/frame-field.ts";
 import {
   BOOT_NS_OFFSET,
   frameFlags,
@@ -32,6 +32,7 @@ import {
 import type { LogRecordWriter } from "../otlp/log-record-writer.ts";
 import { eventFields, type FieldMapping, recordFields } from "../otlp/mapping.ts";
 import { errorType, severity } from "../otlp/projection.ts";
+import { SegmentCache } from "./segment-cache.ts";
 
 /** What all records of a capture share, and the sequence number of the next one. */
 export interface EncodeContext {
@@ -70,20 +71,34 @@ function compile(
   });
 }
 
-/** The steps of an event type, and those of its fields whose text may be out of the ordinary. */
-function compileType(type: FrameEventType): { steps: readonly Step[]; texts: readonly FrameField[] } {
-  const { record, event } = FRAME_FIELDS[type];
+/** Steps that follow each other; with a cache, when a range of the frame decides all of them. */
+interface Part {
+  readonly steps: readonly Step[];
+  readonly slots: readonly AttributeSlot[];
+  readonly cache: SegmentCache | undefined;
+}
+
+function compileType(type: FrameEventType): readonly Part[] {
+  const { record, event, recurring } = FRAME_FIELDS[type];
   const steps = [
     ...compile(recordFields, recordSlots, record),
     ...compile(eventFields[type], eventSlots[type], event),
   ];
-  return { steps, texts: steps.map(({ field }) => field).filter(mayBeUnusual) };
+  const parts: { range: RecurringFields | undefined; steps: Step[] }[] = [];
+  for (const step of steps) {
+    const range = recurring.find(({ members }) => members.includes(step.field.member));
+    const last = parts.at(-1);
+    if (last !== undefined && last.range === range) last.steps.push(step);
+    else parts.push({ range, steps: [step] });
+  }
+  return parts.map(({ range, steps: own }) => ({
+    steps: own,
+    slots: own.map(({ slot }) => slot),
+    cache: range && new SegmentCache(range.beginOffset, range.endOffset),
+  }));
 }
 
-const mayBeUnusual = (field: FrameField): boolean =>
-  field.kind === "bytes" || (field.kind === "text" && field.isPlain !== undefined);
-
-const PLANS: Readonly<Record<FrameEventType, ReturnType<typeof compileType>>> = {
+const PLANS: Readonly<Record<FrameEventType, readonly Part[]>> = {
   file_open: compileType("file_open"),
   process_exec: compileType("process_exec"),
   tcp_state: compileType("tcp_state"),
@@ -109,75 +124,84 @@ export function encodeFrame(
   writer: LogRecordWriter,
   context: EncodeContext,
 ): boolean {
-  const { steps, texts } = PLANS[type];
+  const parts = PLANS[type];
   if ((frameFlags(buffer, start) & UNUSUAL_FLAGS) !== 0) return false;
-  for (const text of texts) if (!isPlain(text, buffer, start, context.frames)) return false;
-  const { clock } = context.frames;
+  const { frames } = context;
+  const { clock } = frames;
   const boot = start + BOOT_NS_OFFSET;
   clock.toWall(buffer.readUInt32LE(boot), buffer.readUInt32LE(boot + 4));
   const level = type === "net_connect" && connectFailed(buffer, start) ? severity.warn : severity.info;
   writer.begin(type, clock.lo, clock.hi, context.observedLo, context.observedHi, level);
-  for (const step of steps) writeStep(step, buffer, start, writer, context.frames);
+  for (const part of parts) {
+    const segment = part.cache?.find(buffer, start);
+    if (segment !== undefined) writer.repeat(segment);
+    else if (!writePart(part, buffer, start, writer, frames)) {
+      writer.abort();
+      return false;
+    }
+  }
   writeBeyondRecord(type, buffer, start, writer);
   writer.uid(context.streamId, sequence);
   writer.end();
   return true;
 }
 
-/** Absent, or ASCII of at least one byte without NUL. */
-function isPlain(field: FrameField, buffer: Buffer, start: number, frames: FrameContext): boolean {
-  if (field.kind === "text") return field.isPlain?.(buffer, start, frames) !== false;
-  if (field.kind !== "bytes" || field.when?.(buffer, start, frames) === false) return true;
-  const end = field.end(buffer, start, frames);
-  let at = field.begin(buffer, start, frames);
-  if (at === end) return false;
-  for (; at < end; at++) {
-    const byte = buffer[at] as number;
-    if (byte === 0 || byte > 0x7f) return false;
-  }
+/** Writes a part and remembers it; false when a text in it is not plain. */
+function writePart(
+  { steps, slots, cache }: Part,
+  buffer: Buffer,
+  start: number,
+  writer: LogRecordWriter,
+  frames: FrameContext,
+): boolean {
+  const from = writer.position;
+  for (const step of steps) if (!writeStep(step, buffer, start, writer, frames)) return false;
+  cache?.put(buffer, start, writer.segment(from, slots));
   return true;
 }
 
+/** Writes one attribute, or none where the frame does not have it; false when its text is not plain. */
 function writeStep(
   { field, slot, constants }: Step,
   buffer: Buffer,
   start: number,
   writer: LogRecordWriter,
   frames: FrameContext,
-): void {
-  if ("when" in field && field.when?.(buffer, start, frames) === false) return;
+): boolean {
+  if ("when" in field && field.when?.(buffer, start, frames) === false) return true;
   switch (field.kind) {
     case "int": {
       const value = field.read(buffer, start, frames);
       writer.integer(slot, value, value < 0 ? -1 : 0);
-      return;
+      return true;
     }
     case "u64":
       writeU64(slot, buffer, start + field.offset, writer);
-      return;
+      return true;
     case "time":
       if (frames.clock.type === "boot") writeU64(slot, buffer, start + field.offset, writer);
       else writer.unsigned(slot, frames.clock.lo, frames.clock.hi);
-      return;
+      return true;
     case "bool":
       writer.boolean(slot, field.read(buffer, start, frames));
-      return;
+      return true;
     case "bytes":
-      writer.ascii(slot, buffer, field.begin(buffer, start, frames), field.end(buffer, start, frames));
-      return;
+      return writer.ascii(slot, buffer, field.begin(buffer, start, frames), field.end(buffer, start, frames));
     case "choice": {
       const constant = constants[field.index(buffer, start, frames)];
       if (constant !== undefined) writer.constant(constant);
-      return;
+      return true;
     }
     case "text": {
+      if (field.isPlain?.(buffer, start, frames) === false) return false;
       const text = field.read(buffer, start, frames);
       if (text !== undefined) writer.text(slot, text);
-      return;
+      return true;
     }
     case "texts": {
       const texts = field.read(buffer, start, frames);
       if (texts !== undefined) writer.textArray(slot, texts);
+      return true;
     }
   }
 }

@@ -23,7 +23,7 @@ export interface LaunchedCommand {
   go(): void;
   /** Passes a signal on to it. */
   forward(signalNumber: number): void;
-  /** Lets go of the launcher, so that a command that outlives the capture keeps nobody waiting. */
+  /** Lets go of the launcher: a command that still waits ends without having run, another goes on. */
   release(): void;
   /** Its exit code, or 128 + signal as a shell says it. */
   readonly exitCode: Promise<number>;
@@ -62,10 +62,7 @@ export async function launchCommand(probePath: string, command: readonly string[
     launcherPid: child.pid as number,
     go: () => control.write(Uint8Array.of(GO)),
     forward: (signalNumber) => control.write(Uint8Array.of(signalNumber)),
-    release: () => {
-      control.destroy();
-      child.unref();
-    },
+    release: () => void control.destroy(),
     exitCode,
   };
 }

@@ -72,16 +72,14 @@ function settle(
     settled.resolve();
     return;
   }
+  if (code === EXIT_NOTHING_ATTACHED) {
+    const message = `${lastError ?? "no hook could be attached"}; see "runtime-evidence doctor"`;
+    settled.reject(new RuntimeEvidenceError("not-permitted", message));
+    return;
+  }
   const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
   const why = lastError === undefined ? "" : `: ${lastError}`;
-  settled.reject(
-    code === EXIT_NOTHING_ATTACHED
-      ? new RuntimeEvidenceError(
-          "not-permitted",
-          `no hook could be attached${why}; see "runtime-evidence doctor"`,
-        )
-      : new RuntimeEvidenceError("probe-failed", `the probe ended ${how}${why}`),
-  );
+  settled.reject(new RuntimeEvidenceError("probe-failed", `the probe ended ${how}${why}`));
 }
 
 function watchDiagnostics(stderr: Readable, onDiagnostic: (diagnostic: Diagnostic) => void): void {

@@ -5,23 +5,30 @@ import { grouped, type StatusLine, startStatusLine } from "../health/status-line
 import { summaryJson, summaryText } from "../health/summary.ts";
 import type { CaptureResult, RunningCapture } from "../pipeline/capture.ts";
 import { damageLines } from "../pipeline/frame-loop.ts";
-import { EXIT_BAD_INPUT, EXIT_DELIVERY_FAILED, EXIT_OK } from "./exit-code.ts";
+import { EXIT_BAD_INPUT, EXIT_DELIVERY_FAILED, EXIT_OK, exitCodeOf } from "./exit-code.ts";
 
 /** Standard error, with a status line on a terminal. */
 export interface RunConsole {
   print(line: string): void;
-  /** Shows events/s, exported, queued and lost from now on. */
+  /** Shows events/s, exported, queued and lost from now on, where nothing else is on the terminal. */
   watch(running: RunningCapture): void;
   end(): void;
 }
 
-export function createConsole(): RunConsole {
+/** A line on standard error. */
+export function printLine(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+export function createConsole(output: string | undefined): RunConsole {
+  const recordsOnTerminal = output === "-" && process.stdout.isTTY === true;
   let status: StatusLine | undefined;
   return {
-    print: (line) => (status === undefined ? void process.stderr.write(`${line}\n`) : status.print(line)),
+    print: (line) => (status === undefined ? printLine(line) : status.print(line)),
     watch: (running) => {
       // The terminal belongs to the command while one runs.
-      if (running.command === undefined) status = startStatusLine(process.stderr, statusOf(running));
+      if (running.command === undefined && !recordsOnTerminal)
+        status = startStatusLine(process.stderr, statusOf(running));
     },
     end: () => {
       status?.end();
@@ -59,10 +66,12 @@ export function printResult(
   for (const line of damageLines("frames", damage)) print(line);
   if (form === "text") print(summaryText(balances, sink));
   if (form === "json") print(JSON.stringify(summaryJson(balances)));
+  if (damage.failure !== undefined) print(`error: ${damage.failure.message}`);
 }
 
 /** Loss in the kernel is reported, but no failure of the run; damage and undelivered records are. */
 export function exitCodeOfCapture({ balances, damage }: CaptureResult): number {
+  if (damage.failure !== undefined) return exitCodeOf(damage.failure.code);
   const undelivered = balances.some(({ lost }) =>
     ["refused", "rejected", "undelivered"].some((reason) => lost.has(reason)),
   );

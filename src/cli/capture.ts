@@ -8,9 +8,14 @@ import type { Diagnostic } from "../capture/source.ts";
 import type { Hello } from "../frames/control.ts";
 import { type RunningCapture, startLiveCapture } from "../pipeline/capture.ts";
 import { EXPORTER_USER_DEFAULT, findAccount } from "../pipeline/give-up-root.ts";
-import { createConsole, exitCodeOfCapture, printResult, type RunConsole } from "./capture-console.ts";
+import {
+  createConsole,
+  exitCodeOfCapture,
+  printLine,
+  printResult,
+  type RunConsole,
+} from "./capture-console.ts";
 import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
-import { EXIT_LAUNCH_FAILED } from "./exit-code.ts";
 import { addFilterOptions, readFilters } from "./filter-options.ts";
 import type { SetExitCode } from "./program.ts";
 import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
@@ -69,8 +74,8 @@ function parseEvents(text: string): CapturedEvent[] {
 }
 
 async function runCapture(commandLine: readonly string[], flags: CaptureFlags): Promise<number> {
-  const screen = createConsole();
-  const { sinks, description } = resolveSinks(flags, screen.print);
+  const { sinks, description } = resolveSinks(flags, printLine);
+  const screen = createConsole(sinks.output);
   const command = commandLine.length > 0 ? commandLine : undefined;
   const events = resolveEvents(flags.events, flags);
   const running = await startLiveCapture(
@@ -99,8 +104,9 @@ async function runCapture(commandLine: readonly string[], flags: CaptureFlags): 
     screen.end();
     printResult(result, flags.summary, sinks.otlp === undefined ? "written" : "exported", screen.print);
     const own = exitCodeOfCapture(result);
-    if (command === undefined) return own;
-    return result.commandExitCode ?? EXIT_LAUNCH_FAILED;
+    if (running.command === undefined || !result.commandStarted) return own;
+    // A capture that fails does not take its command down.
+    return (await running.command.exitCode) || own;
   } finally {
     screen.end();
     unhandle();
@@ -127,6 +133,7 @@ function sayHello(
 /** `withTargets` says of each target what of it is covered, too. */
 function sayDiagnostic(diagnostic: Diagnostic, withTargets: boolean, screen: RunConsole): void {
   const { level, code, message, details } = diagnostic;
+  if (code === "nothing_attached") return; // it is the error that the run ends with
   if (level === "warn" || level === "error") screen.print(`probe: ${message}`);
   else if (withTargets && /target/.test(code)) {
     screen.print(`probe: ${details.target ?? "targets"}: ${message} ${JSON.stringify(details)}`);

@@ -8,9 +8,6 @@ export const EXIT_OK = 0;
 export const EXIT_BAD_INPUT = 3;
 /** Some records were not delivered. */
 export const EXIT_DELIVERY_FAILED = 5;
-/** `capture -- CMD` could not run: as timeout(1) and env(1) say it, because CMD's own codes pass through. */
-export const EXIT_LAUNCH_FAILED = 125;
-
 const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   io: 1,
   usage: 2,

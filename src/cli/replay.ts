@@ -4,7 +4,7 @@
 import { Command } from "commander";
 import { openReplaySource } from "../capture/replay-source.ts";
 import { startReplay } from "../pipeline/capture.ts";
-import { createConsole, exitCodeOfCapture, printResult } from "./capture-console.ts";
+import { createConsole, exitCodeOfCapture, printLine, printResult } from "./capture-console.ts";
 import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
 import type { SetExitCode } from "./program.ts";
 
@@ -21,8 +21,8 @@ Examples:
   runtime-evidence replay evidence.frames --otlp-endpoint http://localhost:4317`,
     )
     .action(async (path: string, flags: SinkFlags) => {
-      const screen = createConsole();
-      const { sinks } = resolveSinks(flags, screen.print);
+      const { sinks } = resolveSinks(flags, printLine);
+      const screen = createConsole(sinks.output);
       const running = await startReplay(
         await openReplaySource(path),
         { sinks, shutdownTimeoutMs: flags.shutdownTimeout },

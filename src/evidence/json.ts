@@ -58,8 +58,15 @@ function tooDeep(): RuntimeEvidenceError {
 function checkDepth(value: unknown, levelsLeft: number): void {
   if (typeof value !== "object" || value === null) return;
   if (levelsLeft === 0) throw tooDeep();
+  if (Array.isArray(value)) {
+    for (const item of value) checkDepth(item, levelsLeft - 1);
+    return;
+  }
   const members = value as Record<string, unknown>;
-  for (const member in members) checkDepth(members[member], levelsLeft - 1);
+  for (const member in members) {
+    const part = members[member];
+    if (typeof part === "object") checkDepth(part, levelsLeft - 1);
+  }
 }
 
 /** The value of a JSON number: exact when it is an integer in whatever form, else the nearest double. */
@@ -116,6 +123,7 @@ function stringifyLeadingBigInt(value: JsonValue): string | undefined {
 function containsBigInt(value: unknown): boolean {
   if (typeof value === "bigint") return true;
   if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return value.some(containsBigInt);
   const members = value as Record<string, unknown>;
   for (const member in members) {
     if (containsBigInt(members[member])) return true;

@@ -3,11 +3,11 @@
  * `capture/encode-frame.ts` makes OTLP from it, so that the two cannot disagree. The members of `event` stand
  * in a file per event type.
  */
-import { FILE_OPEN_FIELDS, OPEN_SOURCES, openHook } from "./file-open.ts";
-import type { FrameField } from "./frame-field.ts";
+import { FILE_OPEN_FIELDS, OPEN_ARGUMENTS, OPEN_SOURCES, openHook } from "./file-open.ts";
+import type { FrameField, RecurringFields } from "./frame-field.ts";
 import { FUNCTION_CALL_FIELDS } from "./function-call.ts";
 import { BOOT_NS_OFFSET, frameKind, framePid, frameTid } from "./header.ts";
-import { FRAME_COMM_BYTES, FRAME_HEADER, FrameKind } from "./layout.gen.ts";
+import { FRAME_COMM_BYTES, FRAME_HEADER, FRAME_HEADER_SIZE, FrameKind } from "./layout.gen.ts";
 import { CONNECT_SOURCES, connectFunction, NET_CONNECT_FIELDS } from "./net-connect.ts";
 import { PROCESS_EXEC_FIELDS } from "./process-exec.ts";
 import { SSL_OP_FIELDS, SSL_SOURCES, sslFunction } from "./ssl-op.ts";
@@ -50,19 +50,49 @@ export type FrameEventType = (typeof EVENT_TYPE_OF_KIND)[keyof typeof EVENT_TYPE
 export interface EventFrameFields {
   readonly record: readonly FrameField[];
   readonly event: readonly FrameField[];
+  /** Runs of fields that are mostly the same from frame to frame, and which bytes decide what they are. */
+  readonly recurring: readonly RecurringFields[];
 }
+
+/** A process does many things: who it is stands in the header behind the time. */
+const PROCESS_FIELDS: RecurringFields = {
+  members: ["pid", "tid", "cgroup_id", "comm"],
+  beginOffset: FRAME_HEADER.cgroup_id.offset,
+  endOffset: FRAME_HEADER_SIZE,
+};
 
 /** The fields of each event type, in the order of the schema. */
 export const FRAME_FIELDS: Readonly<Record<FrameEventType, EventFrameFields>> = {
-  file_open: { record: recordFields({ choices: OPEN_SOURCES, index: openHook }), event: FILE_OPEN_FIELDS },
-  process_exec: { record: recordFields(only("sched_process_exec")), event: PROCESS_EXEC_FIELDS },
-  tcp_state: { record: recordFields(only("inet_sock_set_state")), event: TCP_STATE_FIELDS },
+  file_open: {
+    record: recordFields({ choices: OPEN_SOURCES, index: openHook }),
+    event: FILE_OPEN_FIELDS,
+    recurring: [PROCESS_FIELDS, OPEN_ARGUMENTS],
+  },
+  process_exec: {
+    record: recordFields(only("sched_process_exec")),
+    event: PROCESS_EXEC_FIELDS,
+    recurring: [PROCESS_FIELDS],
+  },
+  tcp_state: {
+    record: recordFields(only("inet_sock_set_state")),
+    event: TCP_STATE_FIELDS,
+    recurring: [PROCESS_FIELDS],
+  },
   net_connect: {
     record: recordFields({ choices: CONNECT_SOURCES, index: connectFunction }),
     event: NET_CONNECT_FIELDS,
+    recurring: [PROCESS_FIELDS],
   },
-  ssl_op: { record: recordFields({ choices: SSL_SOURCES, index: sslFunction }), event: SSL_OP_FIELDS },
-  function_call: { record: recordFields(only("uprobe:function_entry")), event: FUNCTION_CALL_FIELDS },
+  ssl_op: {
+    record: recordFields({ choices: SSL_SOURCES, index: sslFunction }),
+    event: SSL_OP_FIELDS,
+    recurring: [PROCESS_FIELDS],
+  },
+  function_call: {
+    record: recordFields(only("uprobe:function_entry")),
+    event: FUNCTION_CALL_FIELDS,
+    recurring: [PROCESS_FIELDS],
+  },
 };
 
 /** The event type of a frame, `undefined` for frames that are no event or of an unknown kind. */

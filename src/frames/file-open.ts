@@ -1,7 +1,7 @@
 /**
  * Where the fields of a file_open stand in its frame.
  */
-import type { FrameField } from "./frame-field.ts";
+import type { FrameField, RecurringFields } from "./frame-field.ts";
 import { BODY, i32, u8, u16, u32 } from "./header.ts";
 import { FILE_OPEN_BODY, FILE_OPEN_BODY_SIZE, OpenHook } from "./layout.gen.ts";
 import { ACCESS_NAMES, accessIndex, hasMode, modeBits } from "./open-flags.ts";
@@ -49,3 +49,10 @@ export const FILE_OPEN_FIELDS: readonly FrameField[] = [
     when: (buffer, start) => hasMode(openFlagsLo(buffer, start)),
   },
 ];
+
+/** Few combinations of arguments are common; the path's length is no part of them. */
+export const OPEN_ARGUMENTS: RecurringFields = {
+  members: ["flags", "access", "dfd", "mode"],
+  beginOffset: BODY,
+  endOffset: BODY + FILE_OPEN_BODY.hook.offset + 4,
+};

@@ -40,3 +40,11 @@ export function hexText(buffer: Buffer, at: number): string {
   const lo = buffer.readUInt32LE(at).toString(16);
   return hi === 0 ? `0x${lo}` : `0x${hi.toString(16)}${lo.padStart(8, "0")}`;
 }
+
+/** Fields that are written next to each other and depend on nothing but a range of the frame. */
+export interface RecurringFields {
+  readonly members: readonly string[];
+  /** From the frame's start, a multiple of four, as is `endOffset`. */
+  readonly beginOffset: number;
+  readonly endOffset: number;
+}

@@ -15,6 +15,16 @@ const templateBytesMax = 256;
 /** Tags and lengths of a body below 128 bytes. */
 const headBytesExpected = 4;
 
+/** The value of a slot, apart from the record it was written to. */
+export interface BodyValue {
+  readonly slot: AttributeSlot;
+  readonly isInteger: boolean;
+  /** Of a text where it ends, counted from where it was kept; of an integer the low half. */
+  readonly first: number;
+  /** Of a text its length, of an integer the high half. */
+  readonly second: number;
+}
+
 /** Remembers where the values of the current record stand, and copies them into its body. */
 export class BodyWriter {
   readonly #out: ProtobufWriter;
@@ -53,6 +63,29 @@ export class BodyWriter {
     this.#isInteger[index] = 1;
   }
 
+  /** The values of `slots` that this record has; places are counted from `from`. */
+  keep(slots: readonly AttributeSlot[], from: number): BodyValue[] {
+    return slots
+      .filter(({ index }) => this.#record[index] === this.#current)
+      .map((slot) => {
+        const isInteger = this.#isInteger[slot.index] === 1;
+        const first = this.#first[slot.index] as number;
+        const second = this.#second[slot.index] as number;
+        return { slot, isInteger, first: isInteger ? first : first - from, second };
+      });
+  }
+
+  /** Gives this record values that were kept; places are counted from `from`. */
+  restore(values: readonly BodyValue[], from: number): void {
+    for (const { slot, isInteger, first, second } of values) {
+      const { index } = slot;
+      this.#record[index] = this.#current;
+      this.#first[index] = isInteger ? first : first + from;
+      this.#second[index] = second;
+      this.#isInteger[index] = isInteger ? 1 : 0;
+    }
+  }
+
   write(pieces: readonly BodyPiece[]): void {
     const out = this.#out;
     out.reserve(templateBytesMax + pieces.length * valueBytesMax);
@@ -75,14 +108,14 @@ export class BodyWriter {
   #piece({ before, slot, after }: BodyPiece): void {
     const out = this.#out;
     if (slot !== undefined && this.#record[slot.index] !== this.#current) return;
-    out.block(before);
+    if (before.byteLength > 0) out.block(before);
     if (slot !== undefined) {
       const first = this.#first[slot.index] as number;
       const second = this.#second[slot.index] as number;
       if (this.#isInteger[slot.index] === 0) this.#copy(first - second, first);
       else this.#digits(first, second);
     }
-    out.block(after);
+    if (after.byteLength > 0) out.block(after);
   }
 
   #digits(lo: number, hi: number): void {

@@ -85,11 +85,15 @@ function fail(member: string, expected: string): RuntimeEvidenceError {
   });
 }
 
-/** A member by its lowerCamelCase name or, as the Collector reads too, its snake_case one; null is absent. */
+/**
+ * A member by its lowerCamelCase name or, as the Collector reads too, its snake_case one; null is absent.
+ * None of the names is one that plain objects inherit.
+ */
 function member(source: JsonObject, name: string): JsonValue | undefined {
-  if (Object.hasOwn(source, name)) return source[name] ?? undefined;
+  const value = source[name];
+  if (value !== undefined && value !== null) return value;
   const snake = snakeCase(name);
-  return Object.hasOwn(source, snake) ? (source[snake] ?? undefined) : undefined;
+  return snake === name ? undefined : (source[snake] ?? undefined);
 }
 
 const snakeNames = new Map<string, string>();
@@ -185,9 +189,10 @@ function keyValues(list: readonly JsonObject[], depth: number): Map<string, AnyV
 
 function anyValue(source: JsonObject, depth: number): AnyValue {
   if (depth >= valueDepthMax) throw fail("a value", `nested at most ${valueDepthMax} levels`);
-  for (const [name, read] of anyValueReaders) {
-    const value = member(source, name);
-    if (value !== undefined) return read(value, depth);
+  for (const name in source) {
+    const value = source[name];
+    const read = anyValueReaders.get(name);
+    if (read !== undefined && value !== undefined && value !== null) return read(value, depth);
   }
   return null;
 }
@@ -195,7 +200,7 @@ function anyValue(source: JsonObject, depth: number): AnyValue {
 type AnyValueReader = (value: JsonValue, depth: number) => AnyValue;
 
 /** By the name of the member that says which kind of value it is. */
-const anyValueReaders: readonly (readonly [string, AnyValueReader])[] = [
+const camelCaseReaders: readonly (readonly [string, AnyValueReader])[] = [
   ["stringValue", (value) => ofType(value, "string", "stringValue")],
   ["intValue", readInt64],
   ["boolValue", (value) => ofType(value, "boolean", "boolValue")],
@@ -208,6 +213,12 @@ const anyValueReaders: readonly (readonly [string, AnyValueReader])[] = [
   ["kvlistValue", (value, depth) => keyValues(objects(asObject(value, "kvlistValue"), "values"), depth + 1)],
   ["bytesValue", readBytes],
 ];
+const anyValueReaders: ReadonlyMap<string, AnyValueReader> = new Map(
+  camelCaseReaders.flatMap(([name, read]) => [
+    [name, read],
+    [snakeCase(name), read],
+  ]),
+);
 
 function ofType(value: JsonValue, type: "string" | "boolean", name: string): AnyValue {
   if (typeof value !== type) throw fail(name, `a ${type}`);

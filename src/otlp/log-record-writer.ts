@@ -18,7 +18,7 @@ import {
   slotTotal,
   uidSlot,
 } from "./attribute-slot.ts";
-import { BodyWriter } from "./body-writer.ts";
+import { type BodyValue, BodyWriter } from "./body-writer.ts";
 import {
   type ByteBlock,
   type ProtobufWriter,
@@ -48,6 +48,12 @@ const shortAttributeBytesMax = 0x7f;
 const streamIdCharactersMax = 64;
 /** Digits of Number.MAX_SAFE_INTEGER. */
 const sequenceDigitsMax = 16;
+
+/** Attributes as they were written once, to be written again. */
+export interface WrittenSegment {
+  readonly bytes: Buffer;
+  readonly bodyValues: readonly BodyValue[];
+}
 
 /** Writes records one after another into `out`, each with its tag and length as a member of ScopeLogs. */
 export class LogRecordWriter {
@@ -122,12 +128,25 @@ export class LogRecordWriter {
     else this.text(slot, String((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)));
   }
 
-  /** Bytes of `source` that are plain ASCII without NUL (0x01 to 0x7f). */
-  ascii(slot: AttributeSlot, source: Buffer, start: number, end: number): void {
+  /**
+   * Bytes of `source`, if they are plain: ASCII without NUL (0x01 to 0x7f), at least one. If not, the result
+   * is false and the record is to be taken back.
+   */
+  ascii(slot: AttributeSlot, source: Buffer, start: number, end: number): boolean {
     const length = end - start;
     this.#beginString(slot, length);
-    this.#out.bytes(source, start, end);
+    const out = this.#out;
+    const { buffer } = out;
+    let { position } = out;
+    // Checked while copying: a pass of its own would cost as much again.
+    for (let index = start; index < end; index++) {
+      const byte = source[index] as number;
+      if (byte === 0 || byte > 0x7f) return false;
+      buffer[position++] = byte;
+    }
+    out.position = position;
     if (slot.inBody) this.#body.text(slot, length);
+    return length > 0;
   }
 
   /** Any text; a lone surrogate becomes U+FFFD. */
@@ -162,6 +181,27 @@ export class LogRecordWriter {
     out.varint(valueLength);
     out.byte(stringTag);
     out.varint(length);
+  }
+
+  /** Where the next attribute will stand, for `segment`. */
+  get position(): number {
+    return this.#out.position;
+  }
+
+  /** A copy of what was written since `from`: the attributes of `slots`, for `repeat`. */
+  segment(from: number, slots: readonly AttributeSlot[]): WrittenSegment {
+    const { buffer, position } = this.#out;
+    return { bytes: Buffer.from(buffer.subarray(from, position)), bodyValues: this.#body.keep(slots, from) };
+  }
+
+  /** Writes attributes that were written before, which costs one copy. */
+  repeat({ bytes, bodyValues }: WrittenSegment): void {
+    const out = this.#out;
+    out.reserve(bytes.length);
+    const from = out.position;
+    out.buffer.set(bytes, from);
+    out.position = from + bytes.length;
+    this.#body.restore(bodyValues, from);
   }
 
   /** An attribute compiled by `constantAttribute`. */

@@ -53,8 +53,8 @@ export interface LiveCaptureOptions {
 export interface CaptureResult {
   balances: ProbeBalance[];
   damage: FrameDamage;
-  /** Of the command, when there was one. */
-  commandExitCode: number | undefined;
+  /** Whether the command, if there is one, was let go; not when nothing could be captured. */
+  commandStarted: boolean;
 }
 
 /** A capture under way. */
@@ -80,22 +80,24 @@ export async function startLiveCapture(
   const source = await startProbe(probePath, probeConfig(options, command), observer.onDiagnostic);
   if (isRoot()) giveUpRoot(options.account);
   let durationTimer: NodeJS.Timeout | undefined;
-  let commandExitCode: number | undefined;
+  let commandStarted = false;
   const onHello = (hello: Hello): void => {
     observer.onHello(hello);
     if (options.durationMs !== undefined) durationTimer = setTimeout(source.stop, options.durationMs);
-    command?.go();
+    // With nothing attached the probe ends at once, and the command must not run unseen.
+    const asked: readonly string[] = options.events;
+    commandStarted =
+      command !== undefined &&
+      hello.hooks.some(({ state, probe }) => state === "on" && asked.includes(probe));
+    if (commandStarted) command?.go();
   };
-  void command?.exitCode.then((code) => {
-    commandExitCode = code;
-    source.stop();
-  });
+  void command?.exitCode.then(source.stop);
   const frames = recording?.record(source) ?? source;
   const result = pump(frames, sinks, ledger, onHello, options.shutdownTimeoutMs)
-    .then((damage) => ({ balances: ledger.balances(), damage, commandExitCode }))
+    .then((damage) => ({ balances: ledger.balances(), damage, commandStarted }))
     .finally(() => {
       clearTimeout(durationTimer);
-      command?.release();
+      if (!commandStarted) command?.release();
     });
   return { ledger, sinks, command, stop: source.stop, result };
 }
@@ -111,7 +113,7 @@ export async function startReplay(
   const result = pump(source, sinks, ledger, onHello, options.shutdownTimeoutMs).then((damage) => ({
     balances: ledger.balances(),
     damage,
-    commandExitCode: undefined,
+    commandStarted: false,
   }));
   return { ledger, sinks, command: undefined, stop: source.stop, result };
 }

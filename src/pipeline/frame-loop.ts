@@ -26,6 +26,8 @@ export interface FrameLoopOptions {
 
 /** What was wrong with the stream; all zero when nothing was. */
 export interface FrameDamage {
+  /** Why the source failed, when it did not end in order; what came before it was processed. */
+  failure: RuntimeEvidenceError | undefined;
   malformedFrames: number;
   firstMalformed: string | undefined;
   unknownFrames: number;
@@ -37,8 +39,8 @@ export interface FrameDamage {
 }
 
 /**
- * Runs until the source has ended, then closes the books. Sinks are not ended here.
- * @throws RuntimeEvidenceError when the stream is of another build, or the source or a sink fails.
+ * Runs until the source has ended, in order or not, then closes the books. Sinks are not ended here.
+ * @throws RuntimeEvidenceError when the stream is none or of another build, or a sink fails.
  */
 export async function runFrameLoop(options: FrameLoopOptions): Promise<FrameDamage> {
   const loop = new FrameLoop(options);
@@ -48,13 +50,18 @@ export async function runFrameLoop(options: FrameLoopOptions): Promise<FrameDama
     splitter.push(chunk, loop.onFrame);
     for (const sink of sinks) await sink.ready();
   }
-  await source.ended;
+  const failure = await source.ended.then(
+    () => undefined,
+    (error: unknown) => RuntimeEvidenceError.from(error),
+  );
   if (!loop.greeted) {
+    if (failure !== undefined) throw failure;
     throw new RuntimeEvidenceError("bad-input", `${source.name}: no frames, not even a hello frame`);
   }
   ledger.close(loop.damage.finalCounters);
   return {
     ...loop.damage,
+    failure,
     skippedBytes: splitter.skippedBytes,
     firstDamageOffset: splitter.firstDamageOffset,
     tornTailBytes: splitter.tornTailBytes,

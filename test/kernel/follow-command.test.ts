@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { EvidenceRecord, FileOpen, ProcessExec } from "../../src/evidence/record.ts";
 import { CLI, capture, needsKernel, readRecords, runCli } from "./live.ts";
 
@@ -72,7 +76,7 @@ describe("capture -- CMD", function () {
     const missing = await capture([], ["/no/such/program"]);
     assert.equal(missing.code, 127);
     assert.match(missing.stderr, /no\/such\/program/);
-    assert.equal((await capture([], ["/etc/hostname"])).code, 126);
+    assert.equal((await capture([], ["/etc/passwd"])).code, 126);
   });
 
   it("leaves the command's input, output and arguments alone", async () => {
@@ -116,6 +120,65 @@ describe("capture -- CMD", function () {
       child.kill("SIGTERM");
       const [code] = (await once(child, "exit")) as [number];
       assert.equal(code, 9);
+    } finally {
+      child.kill("SIGKILL");
+    }
+  });
+
+  it("waits for a command that outlives the capture, and still returns its exit code", async () => {
+    const started = performance.now();
+    const { code } = await capture(["--duration", "300ms"], ["sh", "-c", "sleep 1.5; exit 6"]);
+    assert.equal(code, 6);
+    assert.ok(performance.now() - started > 1500);
+  });
+
+  it("does not run the command when nothing can be captured", async () => {
+    const marker = join(mkdtempSync(join(tmpdir(), "runtime-evidence-marker-")), "ran");
+    // Without any right, no hook can be attached.
+    const { status, stderr } = spawnSync(
+      "setpriv",
+      [
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        process.execPath,
+        CLI,
+        "capture",
+        "--output",
+        "/dev/null",
+        "--",
+        "touch",
+        marker,
+      ],
+      { encoding: "utf8", timeout: 30_000 },
+    );
+    assert.equal(status, 4, stderr);
+    assert.match(stderr, /^error: no hook could be attached/m);
+    assert.match(stderr, /sys_enter_openat is off: .+/);
+    assert.equal(existsSync(marker), false);
+    rmSync(join(marker, ".."), { recursive: true });
+  });
+
+  it("a probe that is killed is an error that is told, with the books of what came before", async () => {
+    const child = spawn(process.execPath, [CLI, "capture", "--discard", "--summary", "json"], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    try {
+      let stderr = "";
+      child.stderr.on("data", (chunk: Buffer) => {
+        stderr += chunk.toString();
+      });
+      let probe = "";
+      for (let tries = 0; tries < 100 && probe === ""; tries++) {
+        await sleep(50);
+        probe = spawnSync("pgrep", ["-P", String(child.pid)], { encoding: "utf8" }).stdout.trim();
+      }
+      await sleep(1500);
+      process.kill(Number(probe), "SIGKILL");
+      const [code] = (await once(child, "close")) as [number];
+      assert.equal(code, 6);
+      assert.match(stderr, /error: the probe ended by SIGKILL/);
+      assert.match(stderr, /"probes":/);
     } finally {
       child.kill("SIGKILL");
     }
