@@ -67,10 +67,13 @@ struct function_rate {
 	__u64 calls; /* in that second */
 };
 
-/* Used with function_config.rate_limit_per_second only. Index: attach point; those beyond have no limit. */
+/*
+ * Used with function_config.rate_limit_per_second only. Key: attach point. It has room for more than can be
+ * attached at one time, so only points that were detached fall out.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 10000);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
 	__type(key, __u32);
 	__type(value, struct function_rate);
 } function_rates SEC(".maps");
@@ -95,15 +98,19 @@ static __always_inline bool claim_first_call(const struct first_call_key *key)
 static __always_inline bool rate_allows(__u32 attach_point, __u64 boot_ns)
 {
 	volatile struct function_rate *rate;
-	__u64 second = boot_ns / SECOND_NS;
+	struct function_rate first = {.second = boot_ns / SECOND_NS};
 
 	if (!function_config.rate_limit_per_second)
 		return true;
 	rate = bpf_map_lookup_elem(&function_rates, &attach_point);
-	if (!rate)
-		return true;
-	if (rate->second != second) {
-		rate->second = second;
+	if (!rate) {
+		bpf_map_update_elem(&function_rates, &attach_point, &first, BPF_NOEXIST);
+		rate = bpf_map_lookup_elem(&function_rates, &attach_point);
+		if (!rate)
+			return true;
+	}
+	if (rate->second != first.second) {
+		rate->second = first.second;
 		rate->calls = 0;
 	}
 	count((__u64 *)&rate->calls);

@@ -71,9 +71,10 @@ impl Announcer {
             }
             Notice::AttachPoint { id, symbol, library, node_hash } => {
                 let frame = || frame::attach_point(id, &symbol, &library, &node_hash);
-                self.points
-                    .entry(id)
-                    .or_insert_with(|| Announced { frame: Some(frame()), library: library.clone() });
+                self.points.entry(id).or_insert_with(|| Announced {
+                    frame: Some(frame()),
+                    library: library.clone(),
+                });
             }
         }
     }

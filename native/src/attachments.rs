@@ -124,8 +124,7 @@ impl Attachments {
         let room = (self.calls_max - self.calls).min(plan.calls.len());
         let groups = groups(numbered, room);
         let descriptor = executable::descriptor_path(executable.file.as_raw_fd());
-        let mut attempt =
-            Attempt { over_limit: plan.calls.len() - room, ..Attempt::default() };
+        let mut attempt = Attempt { over_limit: plan.calls.len() - room, ..Attempt::default() };
         let mut links = Vec::new();
         for ((program, returns), points) in groups {
             let Some(fd) = self.programs.descriptors.get(&program) else { continue };

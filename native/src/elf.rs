@@ -78,6 +78,8 @@ pub struct Binary<'a> {
     machine: Machine,
     sections: Vec<Section>,
     segments: Vec<Segment>,
+    build_id: Option<String>,
+    is_go: bool,
 }
 
 impl<'a> Binary<'a> {
@@ -107,7 +109,13 @@ impl<'a> Binary<'a> {
         };
         let segments = read_segments(&file, &header)?;
         let sections = read_sections(&file, &header)?;
-        Ok(Binary { file, machine, sections, segments })
+        let (build_id, is_go) = (None, false);
+        let mut binary = Binary { file, machine, sections, segments, build_id, is_go };
+        // Now, and not when asked for: what is known of a file must not depend on what was read of
+        // it before.
+        binary.build_id = binary.find_build_id();
+        binary.is_go = binary.find_go();
+        Ok(binary)
     }
 
     /// What its code is for.
@@ -126,6 +134,7 @@ impl<'a> Binary<'a> {
     }
 
     /// Bytes of the file read so far.
+    #[cfg(test)]
     pub fn bytes_read(&self) -> u64 {
         self.file.bytes_read()
     }
@@ -139,23 +148,12 @@ impl<'a> Binary<'a> {
     ///
     /// The note and the section are in stripped binaries too: golang.org/issue/13357.
     pub fn is_go(&self) -> bool {
-        let by_name = |section: &Section| {
-            matches!(
-                section.name.as_slice(),
-                b".go.buildinfo" | b".note.go.buildid" | b".gopclntab"
-            )
-        };
-        self.sections.iter().any(by_name) || self.note(b"Go\0\0", 4).is_some()
+        self.is_go
     }
 
     /// The GNU build id in lower-case hex: the same for every copy of the file, stripped or not.
-    pub fn build_id(&self) -> Option<String> {
-        const NT_GNU_BUILD_ID: u32 = 3;
-        let id = self.note(b"GNU\0", NT_GNU_BUILD_ID)?;
-        if id.is_empty() || id.len() > BUILD_ID_BYTES_MAX {
-            return None;
-        }
-        Some(crate::node_hash::hex(&id))
+    pub fn build_id(&self) -> Option<&str> {
+        self.build_id.as_deref()
     }
 
     /// The file offset of a virtual address in executable memory; none if nothing of the file is
@@ -230,6 +228,22 @@ impl<'a> Binary<'a> {
             found = Some((offset, left));
         }
         found
+    }
+
+    fn find_build_id(&self) -> Option<String> {
+        const NT_GNU_BUILD_ID: u32 = 3;
+        let id = self.note(b"GNU\0", NT_GNU_BUILD_ID)?;
+        (!id.is_empty() && id.len() <= BUILD_ID_BYTES_MAX).then(|| crate::node_hash::hex(&id))
+    }
+
+    fn find_go(&self) -> bool {
+        let by_name = |section: &Section| {
+            matches!(
+                section.name.as_slice(),
+                b".go.buildinfo" | b".note.go.buildid" | b".gopclntab"
+            )
+        };
+        self.sections.iter().any(by_name) || self.note(b"Go\0\0", 4).is_some()
     }
 
     /// The first note of this name (with its NUL) and type, wherever it is.

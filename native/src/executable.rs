@@ -209,7 +209,8 @@ fn open_beneath(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Error> {
     how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
     let (at, name) = (root.as_raw_fd(), path.as_ptr());
     // SAFETY: path and structure are valid during the call; the size is that of the structure.
-    let fd = unsafe { libc::syscall(libc::SYS_openat2, at, name, &raw const how, size_of_val(&how)) };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_openat2, at, name, &raw const how, size_of_val(&how)) };
     owned(i32::try_from(fd).unwrap_or(-1))
 }
 
@@ -260,7 +261,8 @@ fn handle(fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
         kind: i32,
         data: [u8; MAX_HANDLE_BYTES],
     }
-    let mut handle = Handle { bytes: MAX_HANDLE_BYTES as u32, kind: 0, data: [0; MAX_HANDLE_BYTES] };
+    let mut handle =
+        Handle { bytes: MAX_HANDLE_BYTES as u32, kind: 0, data: [0; MAX_HANDLE_BYTES] };
     let (mut mount, flags) = (0_i32, libc::AT_EMPTY_PATH | AT_HANDLE_FID);
     let (fd, name) = (fd.as_raw_fd(), c"".as_ptr());
     let place = (&raw mut handle).cast::<libc::c_void>();

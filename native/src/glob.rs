@@ -22,11 +22,6 @@ impl Glob {
         &self.0
     }
 
-    /// Whether it has no `*` or `?`.
-    pub fn is_literal(&self) -> bool {
-        !self.0.contains(['*', '?'])
-    }
-
     /// Whether the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());

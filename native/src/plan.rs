@@ -194,12 +194,10 @@ pub fn make(
     }
     let known = |functions: &'static [Known], probes: &mut Vec<Probe>| {
         let mut coverage = Coverage::default();
-        let found: Vec<_> =
-            functions.iter().map(|known| known.find(&binary, &symbols)).collect();
+        let found: Vec<_> = functions.iter().map(|known| known.find(&binary, &symbols)).collect();
         let all = found.iter().flat_map(|found| &found.functions);
-        let returning = all.filter(|function| {
-            matches!(returns::exits(&binary, function), Exits::Returns(_))
-        });
+        let returning =
+            all.filter(|function| matches!(returns::exits(&binary, function), Exits::Returns(_)));
         let returning: Vec<_> = returning.map(|function| function.address).collect();
         for (known, found) in functions.iter().zip(&found) {
             let found = (found, returning.as_slice());

@@ -69,7 +69,8 @@ pub fn reduce(user: Option<User>, needs: Needs) -> Result<(), Failure> {
 
 /// From here on no thread can make a system call that is not needed.
 pub fn lock(needs: Needs) -> Result<(), Failure> {
-    let filter = system_calls(needs).map_err(|error| failed(&format!("build a filter: {error}")))?;
+    let filter =
+        system_calls(needs).map_err(|error| failed(&format!("build a filter: {error}")))?;
     seccompiler::apply_filter_all_threads(&filter)
         .map_err(|error| failed(&format!("filter: {error}")))
 }

@@ -158,7 +158,10 @@ mod tests {
         let paths: Vec<_> = found.iter().map(|mapping| mapping.path.as_slice()).collect();
         assert_eq!(paths, [&b"/bin/a b"[..], b"/memfd:x\ny (deleted)"]);
         let first = &found[0];
-        assert_eq!((first.pid, first.inode, first.address, first.end), (3, 7, 0x401_000, 0x402_000));
+        assert_eq!(
+            (first.pid, first.inode, first.address, first.end),
+            (3, 7, 0x401_000, 0x402_000)
+        );
     }
 
     #[test]

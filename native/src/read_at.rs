@@ -75,6 +75,7 @@ impl<'a> Bounded<'a> {
     }
 
     /// Bytes read so far.
+    #[cfg(test)]
     pub fn bytes_read(&self) -> u64 {
         BYTES_READ_MAX - self.left.get()
     }

@@ -24,7 +24,7 @@ use crate::wanted::{Interest, Wanted};
 
 /// Looked-into files that are remembered, with or without anything to attach.
 const KNOWN_FILES_MAX: usize = 16_384;
-/// Processes whose end was announced and is waited for.
+/// How often to look whether announced ends have come and idle files may go.
 const TICK: Duration = Duration::from_millis(50);
 const QUIET_TICK: Duration = Duration::from_secs(1);
 /// How often users are checked whose end may have been missed.
@@ -55,6 +55,9 @@ pub struct Candidate {
     file: Result<Executable, Missing>,
 }
 
+/// What was found in a file while it was as its stamp says.
+type Known = (Stamp, Option<Rc<Numbered>>);
+
 /// Everything the thread works with.
 pub struct Targets {
     wanted: Wanted,
@@ -63,7 +66,7 @@ pub struct Targets {
     rings: Vec<PerfRing>,
     attachments: Attachments,
     /// What was found in a file: the same file is mapped by many processes.
-    known: HashMap<(FileKey, Interest), (Stamp, Option<Rc<Numbered>>)>,
+    known: HashMap<(FileKey, Interest), Known>,
     next_id: u32,
     /// Ends that were announced.
     ending: HashSet<u32>,
@@ -206,7 +209,11 @@ impl Targets {
             self.attachments.gone(pid);
         }
         for path in self.attachments.detach_idle(Instant::now()) {
-            diagnostics::debug("target_detached", "nobody uses it any more", json!({ "target": path }));
+            diagnostics::debug(
+                "target_detached",
+                "nobody uses it any more",
+                json!({ "target": path }),
+            );
         }
         if self.swept.elapsed() >= SWEEP_INTERVAL {
             self.swept = Instant::now();
@@ -263,13 +270,8 @@ impl Targets {
         if self.known.len() >= KNOWN_FILES_MAX {
             self.known.clear();
         }
-        let made = plan::make(
-            &executable.file,
-            interest,
-            &self.wanted,
-            self.uretprobes,
-            self.calls_max,
-        );
+        let made =
+            plan::make(&executable.file, interest, &self.wanted, self.uretprobes, self.calls_max);
         let plan = made.unwrap_or_else(|error| {
             self.told.unreadable(path, pid, interest, &error);
             Plan::default()

@@ -65,7 +65,9 @@ pub fn prepare(config: &Config, attached: &mut Attached) -> Option<Prepared> {
                 Some((known, program.as_fd().try_clone_to_owned().ok()?))
             })
             .collect();
-        let tried = attaching.clone().and_then(|attaching| own.first().map_or(Ok(()), |(_, program)| try_uprobe(attaching, program)));
+        let tried = attaching.clone().and_then(|attaching| {
+            own.first().map_or(Ok(()), |(_, program)| try_uprobe(attaching, program))
+        });
         match tried {
             Ok(()) => programs.extend(own),
             Err(refusal) => refuse(attached_hooks(&mut attached.hooks, source), &refusal),

@@ -64,6 +64,10 @@ impl Wanted {
 
     /// What the file of this path may hold. Libraries go by their names, so that most are never opened.
     pub fn interest(&self, path: &[u8]) -> Interest {
+        // Memory without a file has names like `[vdso]` and `//anon`.
+        if !path.starts_with(b"/") || path.starts_with(b"//") {
+            return Interest::default();
+        }
         let path = path.strip_suffix(DELETED).unwrap_or(path);
         let text = String::from_utf8_lossy(path);
         let name = text.rsplit('/').next().unwrap_or(&text);

@@ -51,7 +51,8 @@ describe("all six events through a real Collector", function () {
       ${trigger("call-chain")} 700 100
       wait`;
     const run = await runCli([
-      ...["capture", "--summary", "json", "--otlp-endpoint", collector.grpcEndpoint, "--output", output],
+      ...["capture", "--summary", "json", "--output", output],
+      ...["--otlp-endpoint", collector.grpcEndpoint, "--otlp-protocol", "grpc"],
       ...["--events", EVENTS.join(","), "--function", "call-chain:chain_*", "--stack-depth", "8"],
       ...["--", "sh", "-c", work],
     ]);

@@ -14,6 +14,8 @@ import { FRAME_HEADER_SIZE, LAYOUT_HASH } from "../../src/frames/layout.gen.ts";
 
 const bpf = fileURLToPath(new URL("../../bpf/", import.meta.url));
 const COMPILE_TIMEOUT_MS = 30_000;
+/** Programs on functions of user space read the registers of one architecture. */
+const TARGET_ARCH = process.arch === "arm64" ? "arm64" : "x86";
 
 describe("layout drift", function () {
   this.timeout(COMPILE_TIMEOUT_MS);
@@ -35,7 +37,8 @@ describe("layout drift", function () {
   function compile(source: string, text = readFileSync(join(bpf, source), "utf8")): string {
     const object = join(directory, `${source}.o`);
     writeFileSync(join(directory, source), text);
-    const flags = ["-g", "-O2", "-Wall", "-Werror", "-target", "bpf", "-I", directory, "-I", bpf];
+    const target = ["-target", "bpf", `-D__TARGET_ARCH_${TARGET_ARCH}`];
+    const flags = ["-g", "-O2", "-Wall", "-Werror", ...target, "-I", directory, "-I", bpf];
     const { status, stderr } = spawnSync("clang", [...flags, "-c", join(directory, source), "-o", object], {
       encoding: "utf8",
       timeout: COMPILE_TIMEOUT_MS,

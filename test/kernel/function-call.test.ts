@@ -5,7 +5,18 @@ import { copyFileSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { EvidenceRecord, FunctionCall } from "../../src/evidence/record.ts";
-import { type CaptureRun, capture, needsCommand, needsProbes, needsTrigger, trigger } from "./live.ts";
+import { makeCertificates } from "../delivery/certificates.ts";
+import { freePorts } from "../process.ts";
+import {
+  type CaptureRun,
+  capture,
+  needsCommand,
+  needsProbes,
+  needsTrigger,
+  startCapture,
+  trigger,
+} from "./live.ts";
+import { startPython, startPythonServer } from "./tls-peers.ts";
 
 type CallRecord = EvidenceRecord & { event: FunctionCall };
 
@@ -196,18 +207,25 @@ print(json.dumps({"pid": os.getpid()}))`;
     });
 
     it("--once over all functions of libcrypto reports each called function once per process", async function () {
-      needsCommand(this, "openssl");
-      const script = "openssl version >/dev/null; sleep 3; openssl rand 65536 | openssl dgst -sha256";
-      const { records, books, stderr } = await capture(
-        [
-          ...["--events", "function_call", "--function", "libcrypto.so*:*", "--once", "process"],
-          ...["--attach-points-max", "10000"],
-        ],
-        ["sh", "-c", script],
-      );
-      assert.ok(records.length > 100, `${records.length} functions: ${stderr}`);
-      const keys = (records as CallRecord[]).map(({ pid, event }) => `${pid} ${event.addr}`);
-      assert.equal(new Set(keys).size, keys.length);
+      needsCommand(this, "python3", "openssl");
+      const certificates = makeCertificates();
+      const [port = 0] = await freePorts(1);
+      const { serverKey, serverCertificate, ca } = certificates;
+      // It holds the library, so that all is attached when the capture begins.
+      const server = await startPythonServer([port, serverKey, serverCertificate, "w1000000"]);
+      const all = ["--function", "libcrypto.so*:*", "--once", "process", "--attach-points-max", "10000"];
+      const background = await startCapture(["--events", "function_call", ...all]);
+      const client = await startPython(["client", port, ca, "r1000000"]);
+      await Promise.all([client.next(), server.next()]);
+      await Promise.all([client.end(), server.end()]);
+      certificates.remove();
+      const { records, books, stderr } = await background.stop();
+      for (const pid of [client.pid, server.pid]) {
+        const called = (records as CallRecord[]).filter((record) => record.pid === pid);
+        assert.ok(called.length > 100, `${called.length} functions: ${stderr}`);
+        assert.equal(new Set(called.map(({ event }) => event.addr)).size, called.length);
+        assert.equal(new Set(called.map(({ event }) => event.node_hash)).size, called.length);
+      }
       assert.deepEqual(books.find(({ probe }) => probe === "function_call")?.lost, {});
     });
   });

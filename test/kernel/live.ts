@@ -3,10 +3,9 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type Mocha from "mocha";
 import { parseEvidenceJson } from "../../src/evidence/json.ts";
 import type { EvidenceRecord } from "../../src/evidence/record.ts";
@@ -149,17 +148,21 @@ export interface BackgroundCapture {
   stop(): Promise<CaptureRun>;
 }
 
-/** Starts a capture of what this process starts from now on, unless `args` filters; resolves once all is attached. */
+/** Starts a capture; resolves once everything that runs by then is attached to. */
 export async function startCapture(args: readonly string[]): Promise<BackgroundCapture> {
   const directory = mkdtempSync(join(tmpdir(), "runtime-evidence-capture-"));
   const output = join(directory, "evidence.ndjson");
+  const frames = join(directory, "evidence.frames");
   const running = await startProcess({
     command: process.execPath,
-    args: [CLI, "capture", "--summary", "json", "--output", output, ...args],
+    args: [CLI, "capture", "--summary", "json", "--output", output, "--record", frames, ...args],
+    // The first frame comes when all is attached.
+    isReady: () => existsSync(frames) && statSync(frames).size > 0,
+    readyTimeoutMs: RUN_TIMEOUT_MS,
     stopTimeoutMs: RUN_TIMEOUT_MS,
     outputBytesMax: 16 * 1024 * 1024,
   });
-  const probe = await lockedProbe(running.pid);
+  const probe = childOf(running.pid);
   return {
     probe,
     stop: async () => {
@@ -176,18 +179,11 @@ export async function startCapture(args: readonly string[]): Promise<BackgroundC
   };
 }
 
-/** The probe sets its seccomp filter after it has attached everything, and before the first event. */
-async function lockedProbe(exporter: number): Promise<string> {
-  const deadline = performance.now() + RUN_TIMEOUT_MS;
-  while (performance.now() < deadline) {
-    const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-    for (const pid of children) {
-      const status = statusText(pid);
-      if (new RegExp(`^PPid:\\t${exporter}$`, "m").test(status) && /^Seccomp:\t2$/m.test(status)) return pid;
-    }
-    await sleep(20);
-  }
-  throw new Error("the probe did not get as far as its seccomp filter");
+function childOf(parent: number): string {
+  const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const child = children.find((pid) => new RegExp(`^PPid:\\t${parent}$`, "m").test(statusText(pid)));
+  assert.ok(child !== undefined, "the exporter has no child");
+  return child;
 }
 
 function statusText(pid: string): string {

@@ -9,7 +9,7 @@ fuzz_target!(|data: &str| {
     let (pattern, name) = data.split_once('\n').unwrap_or(("*", data));
     let glob = Glob::new(pattern);
     let plain = glob.matches(name);
-    if glob.is_literal() {
+    if !pattern.contains(['*', '?']) {
         assert_eq!(plain, pattern == name);
     }
     let _ = demangle::matches(&glob, name);

@@ -41,7 +41,7 @@ fn use_all(bytes: &Vec<u8>) -> usize {
 #[test]
 fn the_build_id_is_what_the_linker_was_told() {
     let Some(bytes) = library(&["-Wl,--build-id=0x00ff10ab"]) else { return skipped("no cc") };
-    assert_eq!(Binary::open(&bytes).unwrap().build_id().as_deref(), Some("00ff10ab"));
+    assert_eq!(Binary::open(&bytes).unwrap().build_id(), Some("00ff10ab"));
     let bytes = library(&["-Wl,--build-id=none"]).unwrap();
     let binary = Binary::open(&bytes).unwrap();
     assert_eq!(binary.build_id(), None);

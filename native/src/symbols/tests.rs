@@ -205,3 +205,16 @@ fn a_go_binary_is_known_as_one_even_stripped() {
         }
     }
 }
+
+#[test]
+fn the_accept4_of_musl_returns_by_itself_or_through_accept() {
+    let paths = ["/lib/x86_64-linux-musl/libc.so", "/lib/aarch64-linux-musl/libc.so"];
+    let Some((_, file)) = open_first(&paths) else { return skipped("no musl here") };
+    let binary = Binary::open(&file).unwrap();
+    let symbols = Symbols::read(&binary, Tables::Dynamic);
+    let one = |name: &str| symbols.find(&binary, &names(&[name]), 9).functions.remove(0);
+    let (accept, accept4) = (one("accept"), one("accept4"));
+    assert_all_return(&binary, &[one("connect"), accept.clone()]);
+    let exits = exits(&binary, &accept4).with_tail_calls_to(&[accept.address]);
+    assert!(matches!(exits, Exits::Returns(_)), "{exits:?}");
+}
