@@ -1,6 +1,8 @@
 /**
  * Whether an event frame holds together, so that nothing behind this point has to ask again.
  */
+
+import { PROBE_NAMES } from "./control.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -10,6 +12,7 @@ import {
   filenameLength,
   frameLength,
   framePid,
+  frameProbe,
   frameTid,
   OPEN_SOURCES,
   openHook,
@@ -24,6 +27,7 @@ import { FRAME_ALIGN, FRAME_HEADER_SIZE, TCP_STATE_BODY_SIZE } from "./layout.ge
 
 /** What is wrong with the frame at `start`, or `undefined` when every field of it can be read and is valid v1. */
 export function checkEventFrame(type: FrameEventType, buffer: Buffer, start: number): string | undefined {
+  if (PROBE_NAMES[frameProbe(buffer, start)] !== type) return `${type} frame of another probe`;
   const length = frameLength(buffer, start);
   const needed = neededBytes(type, buffer, start, length);
   if (length < needed || length >= needed + FRAME_ALIGN) {
