@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const MOCHA_RESULT = `${ROOT}build/test-result.json`;
-const LONG = process.env["RUNTIME_EVIDENCE_TEST_LONG"] === "1";
+const LONG = process.env.RUNTIME_EVIDENCE_TEST_LONG === "1";
 
 interface Tally {
   passed: number;

@@ -11,6 +11,8 @@ import type { Diagnostic, FrameSource } from "./source.ts";
 
 /** The probe's own exit code for "no hook could be attached". */
 const EXIT_NOTHING_ATTACHED = 3;
+/** The probe's own exit code for a configuration that it refuses: too many filters, for example. */
+const EXIT_BAD_CONFIGURATION = 2;
 /** A diagnostic line longer than this is cut: the probe's stderr is trusted, but bounded all the same. */
 const DIAGNOSTIC_CHARS_MAX = 4096;
 
@@ -75,6 +77,10 @@ function settle(
   if (code === EXIT_NOTHING_ATTACHED) {
     const message = `${lastError ?? "no hook could be attached"}; see "runtime-evidence doctor"`;
     settled.reject(new RuntimeEvidenceError("not-permitted", message));
+    return;
+  }
+  if (code === EXIT_BAD_CONFIGURATION) {
+    settled.reject(new RuntimeEvidenceError("usage", lastError ?? "the probe refused its configuration"));
     return;
   }
   const how = signal === null ? `with exit code ${code}` : `by ${signal}`;

@@ -16,19 +16,30 @@ export async function openRecording(path: string): Promise<{ record<S extends Fr
     });
   });
   const stream = createWriteStream("", { fd: file });
+  let failure: Error | undefined;
+  stream.on("error", (error) => {
+    failure ??= error;
+  });
+  const check = () => {
+    if (failure === undefined) return;
+    throw new RuntimeEvidenceError("io", `cannot write ${path}: ${failure.message}`, { cause: failure });
+  };
   return {
-    record: (source) => ({ ...source, chunks: recorded(source.chunks, stream) }),
+    record: (source) => ({ ...source, chunks: recorded(source.chunks, stream, check) }),
   };
 }
 
 async function* recorded(
   chunks: AsyncIterable<Buffer>,
   stream: ReturnType<typeof createWriteStream>,
+  check: () => void,
 ): AsyncGenerator<Buffer> {
   for await (const chunk of chunks) {
-    if (!stream.write(chunk)) await once(stream, "drain");
+    check();
+    if (!stream.write(chunk)) await Promise.race([once(stream, "drain"), once(stream, "close")]);
     yield chunk;
   }
   stream.end();
-  await once(stream, "finish");
+  await once(stream, "close");
+  check();
 }

@@ -1,12 +1,14 @@
 /**
  * `capture`: live evidence from this machine.
  */
-import { constants } from "node:os";
+import { isUtf8 } from "node:buffer";
+import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { CAPTURED_EVENTS, type CapturedEvent, DEFAULT_EVENTS } from "../capture/probe-config.ts";
 import type { Diagnostic } from "../capture/source.ts";
-import type { Hello } from "../frames/control.ts";
-import { type RunningCapture, startLiveCapture } from "../pipeline/capture.ts";
+import { RuntimeEvidenceError } from "../evidence/error.ts";
+import type { Hello, HookState } from "../frames/control.ts";
+import { startLiveCapture } from "../pipeline/capture.ts";
 import { EXPORTER_USER_DEFAULT, findAccount } from "../pipeline/give-up-root.ts";
 import {
   createConsole,
@@ -18,7 +20,8 @@ import {
 import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
 import { addFilterOptions, readFilters } from "./filter-options.ts";
 import type { SetExitCode } from "./program.ts";
-import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
+import { parseDurationMs, parseRingBytes } from "./quantity.ts";
+import { handleSignals } from "./signals.ts";
 import { addUprobeOptions, readUprobeOptions, resolveEvents, type UprobeFlags } from "./uprobe-options.ts";
 
 interface CaptureFlags extends SinkFlags, UprobeFlags {
@@ -44,8 +47,8 @@ export function captureCommand(setExitCode: SetExitCode): Command {
     .option("--duration <duration>", "stop after this long", parseDurationMs)
     .option("--record <file>", "keep the raw frames as well, for replay")
     .option("--status", "say which programs and libraries uprobes are attached to, as they appear")
-    .option("--ring-bytes <size>", "kernel buffer for events, a power of two", parseSizeBytes)
-    .option("--exec-ring-bytes <size>", "kernel buffer for execs, a power of two", parseSizeBytes)
+    .option("--ring-bytes <size>", "kernel buffer for events, a power of two", parseRingBytes)
+    .option("--exec-ring-bytes <size>", "kernel buffer for execs, a power of two", parseRingBytes)
     .option("--user <name>", "who the exporter becomes when started as root", EXPORTER_USER_DEFAULT);
   addUprobeOptions(command);
   addFilterOptions(command);
@@ -76,8 +79,11 @@ function parseEvents(text: string): CapturedEvent[] {
 async function runCapture(commandLine: readonly string[], flags: CaptureFlags): Promise<number> {
   const { sinks, description } = resolveSinks(flags, printLine);
   const screen = createConsole(sinks.output);
-  const command = commandLine.length > 0 ? commandLine : undefined;
+  const command = commandLine.length > 0 ? checkedCommand(commandLine) : undefined;
   const events = resolveEvents(flags.events, flags);
+  if (flags.record !== undefined && flags.record === flags.output) {
+    throw new RuntimeEvidenceError("usage", "--record and --output name the same file");
+  }
   const running = await startLiveCapture(
     {
       sinks,
@@ -113,6 +119,19 @@ async function runCapture(commandLine: readonly string[], flags: CaptureFlags): 
   }
 }
 
+/**
+ * Node decodes arguments as UTF-8, and what is none comes out as another text: rather no command than another.
+ */
+function checkedCommand(commandLine: readonly string[]): readonly string[] {
+  if (commandLine.some((word) => word.includes("\ufffd")) && !isUtf8(readFileSync("/proc/self/cmdline"))) {
+    throw new RuntimeEvidenceError(
+      "usage",
+      "the command has an argument that is not UTF-8; run it through a script",
+    );
+  }
+  return commandLine;
+}
+
 /** What is off is always said; what is on only to a person who has no command's output to read. */
 function sayHello(
   hello: Hello,
@@ -121,13 +140,18 @@ function sayHello(
   quiet: boolean,
   screen: RunConsole,
 ): void {
-  for (const { probe, hook, state, reason, hint } of hello.hooks) {
-    if (state === "on" || !events.includes(probe)) continue;
-    screen.print(`${probe}: ${hook} is off: ${reason ?? "no reason given"}${hint ? ` (${hint})` : ""}`);
+  const off = hello.hooks.filter(({ state, probe }) => state === "off" && events.includes(probe));
+  // Mostly one cause turns all of them off: say it once.
+  for (const [cause, hooks] of Map.groupBy(off, causeOf)) {
+    screen.print(`off: ${hooks.map(({ hook }) => hook).join(", ")}: ${cause}`);
   }
   if (!quiet && process.stderr.isTTY) {
     screen.print(`capturing ${events.join(", ")} to ${description}; Ctrl-C ends it`);
   }
+}
+
+function causeOf({ reason, hint }: HookState): string {
+  return `${reason ?? "no reason given"}${hint ? ` (${hint})` : ""}`;
 }
 
 /** `withTargets` says of each target what of it is covered, too. */
@@ -138,28 +162,4 @@ function sayDiagnostic(diagnostic: Diagnostic, withTargets: boolean, screen: Run
   else if (withTargets && /target/.test(code)) {
     screen.print(`probe: ${details.target ?? "targets"}: ${message} ${JSON.stringify(details)}`);
   }
-}
-
-/**
- * Without a command, the first signal ends the capture in order and the second one at once. With a command,
- * signals are for the command, whose end ends the capture. A terminal's Ctrl-C reaches the command by itself.
- */
-function handleSignals({ command, stop }: RunningCapture): () => void {
-  const { SIGINT, SIGTERM, SIGHUP } = constants.signals;
-  const fromTerminal = process.stdin.isTTY === true;
-  let signals = 0;
-  const onSignal = (_: NodeJS.Signals, number: number): void => {
-    signals++;
-    if (command !== undefined) {
-      if (number !== SIGINT || !fromTerminal) command.forward(number);
-      return;
-    }
-    if (signals > 1) process.exit(128 + number);
-    stop();
-  };
-  const handled = { SIGINT, SIGTERM, SIGHUP };
-  for (const name of Object.keys(handled)) process.on(name, onSignal);
-  return () => {
-    for (const name of Object.keys(handled)) process.off(name, onSignal);
-  };
 }

@@ -6,7 +6,7 @@ import { Command, Option } from "commander";
 import { STORED_FORMATS, type StoredFormat } from "../convert/stored-requests.ts";
 import { grouped, startStatusLine } from "../health/status-line.ts";
 import { convert } from "../pipeline/convert.ts";
-import { EXIT_BAD_INPUT, EXIT_OK } from "./exit-code.ts";
+import { EXIT_BAD_INPUT, EXIT_OK, exitCodeOf } from "./exit-code.ts";
 import type { SetExitCode } from "./program.ts";
 
 interface ConvertFlags {
@@ -60,5 +60,6 @@ async function runConvert(inputs: string[], flags: ConvertFlags): Promise<number
   if (result.invalid > 0) parts.push(`${grouped(result.invalid)} records rejected`);
   if (result.badMessages > 0) parts.push(`${grouped(result.badMessages)} messages not readable`);
   process.stderr.write(`${parts.join(", ")}\n`);
+  if (result.failure !== undefined) return exitCodeOf(result.failure.code);
   return result.invalid + result.badMessages > 0 ? EXIT_BAD_INPUT : EXIT_OK;
 }

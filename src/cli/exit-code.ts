@@ -9,6 +9,7 @@ export const EXIT_BAD_INPUT = 3;
 /** Some records were not delivered. */
 export const EXIT_DELIVERY_FAILED = 5;
 const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
+  "output-closed": EXIT_OK,
   io: 1,
   usage: 2,
   "bad-input": EXIT_BAD_INPUT,

@@ -11,8 +11,13 @@ const COMM_BYTES_MAX = 15;
 const PATH_PREFIX_BYTES_MAX = 256;
 const CGROUP_ROOTS = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"] as const;
 
+/** PID_MAX_LIMIT of include/linux/threads.h. */
+const PID_MAX = 4 * 1024 * 1024;
+
 function parsePid(text: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError("a process id is needed.");
+  if (!/^[1-9]\d{0,6}$/.test(text) || Number(text) > PID_MAX) {
+    throw new InvalidArgumentError("a process id is needed.");
+  }
   return Number(text);
 }
 

@@ -7,10 +7,11 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { exitCodeOf } from "./exit-code.ts";
 import { createProgram } from "./program.ts";
 
-/** A reader that has seen enough (`| head`) is no error of ours. */
+// A person who went away, or `2>/dev/full`: there is nobody to tell, and work goes on.
+process.stderr.on("error", () => {});
+// Whoever writes records listens, too, and ends in order; this is for the rest (help, doctor).
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  if (error.code !== "EPIPE") process.exitCode = exitCodeOf("io");
 });
 
 try {
@@ -24,7 +25,7 @@ try {
     process.exitCode = thrown.exitCode === 0 ? 0 : exitCodeOf("usage");
   } else {
     const error = RuntimeEvidenceError.from(thrown);
-    process.stderr.write(`error: ${error.message}\n`);
+    if (error.code !== "output-closed") process.stderr.write(`error: ${error.message}\n`);
     if (process.env.RUNTIME_EVIDENCE_DEBUG) process.stderr.write(`${(thrown as Error).stack}\n`);
     process.exitCode = exitCodeOf(error.code);
   }

@@ -15,13 +15,25 @@ const SIZE_UNITS_BYTES: Readonly<Record<string, number>> = {
   g: 1024 ** 3,
 };
 
+/** The longest that a timer can wait: 2^31 - 1 ms, almost 25 days. */
+const DURATION_MAX_MS = 2 ** 31 - 1;
+
 /** `500ms`, `10s`, `1.5m`, `2h`; a bare number is seconds. */
 export function parseDurationMs(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
   const unit = DURATION_UNITS_MS[match?.[2] ?? "s"];
   if (match === null || unit === undefined)
     throw new InvalidArgumentError("write it as 500ms, 10s, 5m or 1h.");
-  return Math.round(Number(match[1]) * unit);
+  const durationMs = Math.round(Number(match[1]) * unit);
+  if (durationMs > DURATION_MAX_MS) throw new InvalidArgumentError("at most 24 days.");
+  return durationMs;
+}
+
+/** A size that the kernel takes for a ring buffer: a power of two from a page to 1 GiB. */
+export function parseRingBytes(text: string): number {
+  const bytes = parseSizeBytes(text);
+  if (Number.isInteger(Math.log2(bytes)) && bytes >= 4096 && bytes <= 2 ** 30) return bytes;
+  throw new InvalidArgumentError("a power of two from 4KiB to 1GiB is needed.");
 }
 
 /** `4096`, `64KiB`, `16MiB`, `1GiB`. */

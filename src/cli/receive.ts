@@ -73,8 +73,11 @@ async function runReceive(flags: ReceiveFlags): Promise<number> {
   ];
   print(`receiving ${addresses.filter(Boolean).join(" and ")}; Ctrl-C ends it`);
   const { counts } = running;
-  const render = () =>
-    `${grouped(counts.written)} records written · ${grouped(counts.foreign)} of others · ${grouped(counts.invalid)} rejected`;
+  const render = () => {
+    const refused = running.refusedRequests();
+    const requests = refused > 0 ? ` · ${grouped(refused)} requests refused` : "";
+    return `${grouped(counts.written)} records written · ${grouped(counts.foreign)} of others · ${grouped(counts.invalid)} rejected${requests}`;
+  };
   status = startStatusLine(process.stderr, render);
   await untilStopped(flags.duration);
   await running.close();

@@ -7,6 +7,7 @@ import { startReplay } from "../pipeline/capture.ts";
 import { createConsole, exitCodeOfCapture, printLine, printResult } from "./capture-console.ts";
 import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
 import type { SetExitCode } from "./program.ts";
+import { handleSignals } from "./signals.ts";
 
 export function replayCommand(setExitCode: SetExitCode): Command {
   const command = new Command("replay")
@@ -29,6 +30,7 @@ Examples:
         () => {},
       );
       screen.watch(running);
+      const unhandle = handleSignals(running);
       try {
         const result = await running.result;
         screen.end();
@@ -36,6 +38,7 @@ Examples:
         setExitCode(exitCodeOfCapture(result));
       } finally {
         screen.end();
+        unhandle();
       }
     });
 }

@@ -142,7 +142,8 @@ class HttpSender implements Sender {
     const error = thrown as NodeJS.ErrnoException & { errors?: readonly NodeJS.ErrnoException[] };
     // A name with several addresses fails with an AggregateError without message.
     const cause = error.errors?.[0] ?? error;
-    const message = remoteText(cause.message ?? "", this.#secrets);
+    const hint = cause.code === "HPE_INVALID_CONSTANT" ? " (is this a gRPC port?)" : "";
+    const message = `${remoteText(cause.message ?? "", this.#secrets)}${hint}`;
     return { kind: "retryable", reason: `connection ${cause.code ?? "failed"}`, message };
   }
 }

@@ -21,6 +21,8 @@ export type ErrorCode =
   | "delivery-failed"
   /** A documented limit was reached. */
   | "limit"
+  /** Whoever reads our output has seen enough (`| head`): no failure of ours. */
+  | "output-closed"
   /** Reading or writing failed in the operating system. */
   | "io";
 

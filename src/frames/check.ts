@@ -2,10 +2,11 @@
  * Whether an event frame holds together, so that nothing behind this point has to ask again.
  */
 import { AF_INET, AF_INET6 } from "./address.ts";
+import { PROBE_NAMES } from "./control.ts";
 import type { FrameEventType } from "./fields.ts";
 import { OPEN_SOURCES, openHook, PATH_BEGIN, pathLength } from "./file-open.ts";
 import { STACK_BEGIN, stackBytes } from "./function-call.ts";
-import { BODY, frameLength, framePid, frameTid } from "./header.ts";
+import { BODY, frameLength, framePid, frameProbe, frameTid } from "./header.ts";
 import { FRAME_ALIGN, NET_CONNECT_BODY_SIZE, SSL_OP_BODY_SIZE, TCP_STATE_BODY_SIZE } from "./layout.gen.ts";
 import { CONNECT_SOURCES, connectFamily, connectFunction } from "./net-connect.ts";
 import { argv0Length, FILENAME_BEGIN, filenameLength } from "./process-exec.ts";
@@ -14,6 +15,7 @@ import { TCP_STATE_NAMES, tcpFamily, tcpNewState, tcpOldState } from "./tcp-stat
 
 /** What is wrong with the frame at `start`, or `undefined` when every field of it can be read and is valid v1. */
 export function checkEventFrame(type: FrameEventType, buffer: Buffer, start: number): string | undefined {
+  if (PROBE_NAMES[frameProbe(buffer, start)] !== type) return `${type} frame of another probe`;
   const length = frameLength(buffer, start);
   const needed = neededBytes(type, buffer, start, length);
   if (length < needed || length >= needed + FRAME_ALIGN) {

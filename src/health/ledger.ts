@@ -17,6 +17,8 @@ export const EXPORT_LOSS_REASONS = [
   "rejected",
   /** Still queued when the time to shut down was over. */
   "undelivered",
+  /** Read after the output had failed or was closed by its reader. */
+  "output_failed",
 ] as const;
 export type ExportLossReason = (typeof EXPORT_LOSS_REASONS)[number];
 

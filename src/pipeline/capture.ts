@@ -18,6 +18,7 @@ import {
 import { startProbe } from "../capture/probe-source.ts";
 import { openRecording } from "../capture/record-source.ts";
 import type { Diagnostic, FrameSource } from "../capture/source.ts";
+import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { Hello } from "../frames/control.ts";
 import { Ledger, type ProbeBalance } from "../health/ledger.ts";
 import { type FrameDamage, runFrameLoop } from "./frame-loop.ts";
@@ -83,7 +84,7 @@ export async function startLiveCapture(
   let commandStarted = false;
   const onHello = (hello: Hello): void => {
     observer.onHello(hello);
-    if (options.durationMs !== undefined) durationTimer = setTimeout(source.stop, options.durationMs);
+    if (options.durationMs !== undefined) durationTimer = setTimeout(pump.stop, options.durationMs);
     // With nothing attached the probe ends at once, and the command must not run unseen.
     const asked: readonly string[] = options.events;
     commandStarted =
@@ -91,15 +92,16 @@ export async function startLiveCapture(
       hello.hooks.some(({ state, probe }) => state === "on" && asked.includes(probe));
     if (commandStarted) command?.go();
   };
-  void command?.exitCode.then(source.stop);
-  const frames = recording?.record(source) ?? source;
-  const result = pump(frames, sinks, ledger, onHello, options.shutdownTimeoutMs)
+  const pump = new Pump(recording?.record(source) ?? source, sinks, options.shutdownTimeoutMs);
+  void command?.exitCode.then(pump.stop);
+  const result = pump
+    .run(ledger, onHello)
     .then((damage) => ({ balances: ledger.balances(), damage, commandStarted }))
     .finally(() => {
       clearTimeout(durationTimer);
       if (!commandStarted) command?.release();
     });
-  return { ledger, sinks, command, stop: source.stop, result };
+  return { ledger, sinks, command, stop: pump.stop, result };
 }
 
 /** Starts replaying a recording. */
@@ -110,27 +112,57 @@ export async function startReplay(
 ): Promise<RunningCapture> {
   const ledger = new Ledger(CAPTURED_EVENTS);
   const sinks = await openSinks(options.sinks, ledger);
-  const result = pump(source, sinks, ledger, onHello, options.shutdownTimeoutMs).then((damage) => ({
+  const pump = new Pump(source, sinks, options.shutdownTimeoutMs);
+  const result = pump.run(ledger, onHello).then((damage) => ({
     balances: ledger.balances(),
     damage,
     commandStarted: false,
   }));
-  return { ledger, sinks, command: undefined, stop: source.stop, result };
+  return { ledger, sinks, command: undefined, stop: pump.stop, result };
 }
 
-async function pump(
-  source: FrameSource,
-  sinks: Sinks,
-  ledger: Ledger,
-  onHello: (hello: Hello) => void,
-  shutdownTimeoutMs: number,
-): Promise<FrameDamage> {
-  try {
-    return await runFrameLoop({ source, context: sinks.context, ledger, sinks: sinks.all, onHello });
-  } finally {
-    source.stop();
-    // Also after a failure: what was read before it is delivered.
-    for (const sink of sinks.all) await sink.end(shutdownTimeoutMs);
+/** A source on its way through sinks, and the time it may take to end. */
+class Pump {
+  readonly #source: FrameSource;
+  readonly #sinks: Sinks;
+  readonly #shutdownTimeoutMs: number;
+  #deadlineMs: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(source: FrameSource, sinks: Sinks, shutdownTimeoutMs: number) {
+    this.#source = source;
+    this.#sinks = sinks;
+    this.#shutdownTimeoutMs = shutdownTimeoutMs;
+  }
+
+  /** Ends the source in order. A collector that takes nothing is waited for until the timeout, not longer. */
+  readonly stop = (): void => {
+    this.#source.stop();
+    if (this.#timer !== undefined) return;
+    this.#deadlineMs = performance.now() + this.#shutdownTimeoutMs;
+    this.#timer = setTimeout(() => {
+      for (const sink of this.#sinks.all) sink.abort();
+    }, this.#shutdownTimeoutMs);
+  };
+
+  async run(ledger: Ledger, onHello: (hello: Hello) => void): Promise<FrameDamage> {
+    const { context, all } = this.#sinks;
+    let damage: FrameDamage | undefined;
+    let endFailure: RuntimeEvidenceError | undefined;
+    try {
+      damage = await runFrameLoop({ source: this.#source, context, ledger, sinks: all, onHello });
+    } finally {
+      // Also after a failure: what was read before it is delivered.
+      this.stop();
+      for (const sink of all) {
+        const timeLeftMs = Math.max(0, (this.#deadlineMs ?? 0) - performance.now());
+        await sink.end(timeLeftMs).catch((error: unknown) => {
+          endFailure ??= RuntimeEvidenceError.from(error);
+        });
+      }
+      clearTimeout(this.#timer);
+    }
+    return { ...damage, failure: damage.failure ?? endFailure };
   }
 }
 

@@ -23,6 +23,8 @@ export interface ConvertResult extends RebuildCounts {
   badMessages: number;
   /** Inputs that end within a message, as a file that is still written does. */
   partialTails: number;
+  /** The first input that could not be opened or read. */
+  failure: RuntimeEvidenceError | undefined;
 }
 
 /** Converts each input in turn; what can't be read is reported and the rest goes on. */
@@ -36,7 +38,11 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
     withExtensions: options.withExtensions,
     onInvalid: (reason) => options.report(`${where}: record rejected: ${reason}`),
   });
-  const result = { badMessages: 0, partialTails: 0 };
+  const result: Pick<ConvertResult, "badMessages" | "partialTails" | "failure"> = {
+    badMessages: 0,
+    partialTails: 0,
+    failure: undefined,
+  };
   const bad = (reason: string) => {
     result.badMessages++;
     options.report(`${where}: ${reason}`);
@@ -57,8 +63,15 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
         }
         options.onProgress?.(input, item.offset, rebuilder.counts);
       }
-    } catch (error) {
-      bad(RuntimeEvidenceError.from(error).message);
+    } catch (thrown) {
+      const error = RuntimeEvidenceError.from(thrown);
+      // The output failed, not the input: nothing more can be done.
+      if (error.code === "output-closed" || output.failed()) throw error;
+      if (error.code === "bad-input" || error.code === "limit") bad(error.message);
+      else {
+        result.failure ??= error;
+        options.report(error.message);
+      }
     }
   }
   await output.close();

@@ -10,6 +10,8 @@ export interface EventSink {
   event(type: FrameEventType, buffer: Buffer, start: number): void;
   /** Resolves when the sink is ready for the next chunk. Rejects when it can't go on. */
   ready(): Promise<void>;
+  /** Stops waiting for a receiver that does not take anything: `ready` and `end` return soon from now on. */
+  abort(): void;
   /** Passes on what is held, waits at most `timeoutMs`, and closes. */
   end(timeoutMs: number): Promise<void>;
 }

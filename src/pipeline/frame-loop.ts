@@ -5,9 +5,9 @@ import type { FrameSource } from "../capture/source.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { checkEventFrame } from "../frames/check.ts";
 import type { FrameContext } from "../frames/context.ts";
-import { type Hello, PROBE_NAMES, readClockOffsetNs, readCounters, readHello } from "../frames/control.ts";
+import { type Hello, readClockOffsetNs, readCounters, readHello } from "../frames/control.ts";
 import { frameEventType } from "../frames/fields.ts";
-import { frameKind, frameProbe } from "../frames/header.ts";
+import { frameKind } from "../frames/header.ts";
 import { FrameKind } from "../frames/layout.gen.ts";
 import { FrameSplitter } from "../frames/split.ts";
 import type { Ledger } from "../health/ledger.ts";
@@ -26,7 +26,7 @@ export interface FrameLoopOptions {
 
 /** What was wrong with the stream; all zero when nothing was. */
 export interface FrameDamage {
-  /** Why the source failed, when it did not end in order; what came before it was processed. */
+  /** Why the source or a sink failed, where one did; what could still be done was done. */
   failure: RuntimeEvidenceError | undefined;
   malformedFrames: number;
   firstMalformed: string | undefined;
@@ -40,20 +40,22 @@ export interface FrameDamage {
 
 /**
  * Runs until the source has ended, in order or not, then closes the books. Sinks are not ended here.
- * @throws RuntimeEvidenceError when the stream is none or of another build, or a sink fails.
+ * A sink that fails is left out from then on; when none is left, the source is stopped.
+ * @throws RuntimeEvidenceError when the stream is none or of another build.
  */
 export async function runFrameLoop(options: FrameLoopOptions): Promise<FrameDamage> {
   const loop = new FrameLoop(options);
-  const { source, sinks, ledger } = options;
+  const { source, ledger } = options;
   const splitter = new FrameSplitter();
   for await (const chunk of source.chunks) {
     splitter.push(chunk, loop.onFrame);
-    for (const sink of sinks) await sink.ready();
+    await loop.settleSinks();
   }
-  const failure = await source.ended.then(
+  const sourceFailure = await source.ended.then(
     () => undefined,
     (error: unknown) => RuntimeEvidenceError.from(error),
   );
+  const failure = loop.sinkFailure ?? sourceFailure;
   if (!loop.greeted) {
     if (failure !== undefined) throw failure;
     throw new RuntimeEvidenceError("bad-input", `${source.name}: no frames, not even a hello frame`);
@@ -70,6 +72,7 @@ export async function runFrameLoop(options: FrameLoopOptions): Promise<FrameDama
 
 class FrameLoop {
   greeted = false;
+  sinkFailure: RuntimeEvidenceError | undefined;
   readonly damage = {
     malformedFrames: 0,
     firstMalformed: undefined as string | undefined,
@@ -77,9 +80,24 @@ class FrameLoop {
     finalCounters: false,
   };
   readonly #options: FrameLoopOptions;
+  #sinks: readonly EventSink[];
 
   constructor(options: FrameLoopOptions) {
     this.#options = options;
+    this.#sinks = options.sinks;
+  }
+
+  /** Waits until every sink takes more. */
+  async settleSinks(): Promise<void> {
+    for (const sink of this.#sinks) {
+      try {
+        await sink.ready();
+      } catch (error) {
+        this.sinkFailure ??= RuntimeEvidenceError.from(error);
+        this.#sinks = this.#sinks.filter((other) => other !== sink);
+        if (this.#sinks.length === 0) this.#options.source.stop();
+      }
+    }
   }
 
   readonly onFrame = (buffer: Buffer, start: number): void => {
@@ -92,16 +110,16 @@ class FrameLoop {
       this.#control(buffer, start);
       return;
     }
-    const probe = PROBE_NAMES[frameProbe(buffer, start)] ?? type;
-    const { ledger, sinks } = this.#options;
-    ledger.received(probe);
+    const { ledger } = this.#options;
+    ledger.received(type);
     const problem = checkEventFrame(type, buffer, start);
     if (problem !== undefined) {
-      ledger.lost(probe, "malformed", 1);
+      ledger.lost(type, "malformed", 1);
       this.#malformed(problem);
       return;
     }
-    for (const sink of sinks) sink.event(type, buffer, start);
+    if (this.#sinks.length === 0) ledger.lost(type, "output_failed", 1);
+    for (const sink of this.#sinks) sink.event(type, buffer, start);
   };
 
   #hello(buffer: Buffer, start: number): void {

@@ -20,10 +20,12 @@ export interface Account {
 export function findAccount(name: string, passwd: string = readFileSync("/etc/passwd", "utf8")): Account {
   for (const line of passwd.split("\n")) {
     const [user, , uid, gid] = line.split(":");
-    if (user !== name && uid !== name) continue;
+    if (gid === undefined || (user !== name && uid !== name)) continue;
     return notRoot({ name: user as string, uid: Number(uid), gid: Number(gid) });
   }
-  if (/^\d+$/.test(name)) return notRoot({ name, uid: Number(name), gid: Number(name) });
+  // The highest id, 2^32 - 1, means "no change" to setuid(2).
+  if (/^\d{1,10}$/.test(name) && Number(name) < 2 ** 32 - 1)
+    return notRoot({ name, uid: Number(name), gid: Number(name) });
   throw new RuntimeEvidenceError("usage", `--user ${name}: there is no such user`);
 }
 

@@ -15,9 +15,14 @@ export interface LineWriter {
   line(text: string): void;
   /** Writes what is gathered and resolves when the stream takes more. Rejects when writing failed. */
   ready(): Promise<void>;
+  /** Whether writing has failed. */
+  failed(): boolean;
   /** Writes the rest and closes (standard output stays open). */
   close(): Promise<void>;
 }
+
+/** Evidence is for whoever asked for it: nobody else may read a new file. */
+const FILE_MODE = 0o600;
 
 /**
  * Opens `path` ("-" is standard output) for writing; an existing file is replaced.
@@ -26,7 +31,7 @@ export interface LineWriter {
 export async function openLineWriter(path: string): Promise<LineWriter> {
   if (path === "-") return new StreamLineWriter(process.stdout, "standard output", false);
   try {
-    const file = await open(path, "w");
+    const file = await open(path, "w", FILE_MODE);
     return new StreamLineWriter(createWriteStream("", { fd: file }), path, true);
   } catch (cause) {
     throw new RuntimeEvidenceError("io", `cannot write ${path}: ${(cause as Error).message}`, {
@@ -47,7 +52,8 @@ class StreamLineWriter implements LineWriter {
     this.#stream = stream;
     this.#owned = owned;
     stream.on("error", (cause) => {
-      this.#failure ??= new RuntimeEvidenceError("io", `cannot write ${name}: ${cause.message}`, { cause });
+      const code = (cause as NodeJS.ErrnoException).code === "EPIPE" ? "output-closed" : "io";
+      this.#failure ??= new RuntimeEvidenceError(code, `cannot write ${name}: ${cause.message}`, { cause });
     });
   }
 
@@ -60,6 +66,10 @@ class StreamLineWriter implements LineWriter {
     this.#write();
     await this.#pending;
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  failed(): boolean {
+    return this.#failure !== undefined;
   }
 
   async close(): Promise<void> {

@@ -51,6 +51,7 @@ export class OtlpSink implements EventSink {
   #tally: Tally = new Uint32Array(PROBE_NAMES.length);
   #outstanding: Tally = new Uint32Array(PROBE_NAMES.length);
   #offers: Promise<void>[] = [];
+  readonly #aborted = Promise.withResolvers<void>();
   #sequence = 0;
 
   constructor(options: OtlpSinkOptions) {
@@ -91,15 +92,21 @@ export class OtlpSink implements EventSink {
 
   async ready(): Promise<void> {
     if (this.#offers.length > 0) {
-      await Promise.all(this.#offers);
+      await Promise.race([Promise.all(this.#offers), this.#aborted.promise]);
       this.#offers = [];
     }
     this.#observe();
   }
 
+  abort(): void {
+    this.#aborted.resolve();
+    void this.#delivery.abort();
+  }
+
   async end(timeoutMs: number): Promise<void> {
     this.#batch.flush();
-    const drained = this.#offers.length === 0 ? undefined : Promise.all(this.#offers);
+    const offers = Promise.all(this.#offers);
+    const drained = this.#offers.length === 0 ? undefined : Promise.race([offers, this.#aborted.promise]);
     // Waiting offers are admitted while deliveries go on; the queue is closed to new ones only after them.
     const timeLeftMs = await within(drained, timeoutMs);
     await this.#delivery.drain(timeLeftMs);
@@ -136,8 +143,8 @@ export class OtlpSink implements EventSink {
     this.#tallies.set(request, this.#tally);
     this.#tally = new Uint32Array(PROBE_NAMES.length);
     const offer = this.#options.queue.offer(request);
-    offer.catch(() => {}); // refused because the queue closed: its events stay outstanding and are counted so
-    this.#offers.push(offer);
+    // Refused because the queue is closed: its events stay outstanding, and are counted so at the end.
+    this.#offers.push(offer.catch(() => {}));
   }
 
   #settle(request: SealedRequest, outcome: { kind: string; rejectedRecords?: number }): void {

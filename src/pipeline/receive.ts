@@ -1,6 +1,7 @@
 /**
  * `receive`: OTLP servers to v1 NDJSON.
  */
+import { createReport, REPORT_INTERVAL_MS } from "../delivery/report.ts";
 import { type ListenAddress, startReceiver } from "../receive/receiver.ts";
 import { openLineWriter } from "./line-writer.ts";
 import { type RebuildCounts, Rebuilder } from "./rebuild.ts";
@@ -21,6 +22,8 @@ export interface RunningReceive {
   readonly grpcAddress: string | undefined;
   readonly httpAddress: string | undefined;
   readonly counts: RebuildCounts;
+  /** Requests answered with an error, of which nothing was taken. */
+  refusedRequests(): number;
   /** Answers what is in flight, writes the rest and closes. */
   close(): Promise<void>;
 }
@@ -35,11 +38,17 @@ export async function startReceive(options: ReceiveOptions): Promise<RunningRece
     withExtensions: options.withExtensions,
     onInvalid: (reason) => options.report(`rejected a record: ${reason}`),
   });
+  const report = createReport(options.report, REPORT_INTERVAL_MS, () => performance.now());
+  let refused = 0;
   const receiver = await startReceiver(
     {
       ...(options.grpc === undefined ? {} : { grpc: options.grpc }),
       ...(options.http === undefined ? {} : { http: options.http }),
       ...(options.requestBytesMax === undefined ? {} : { requestBytesMax: options.requestBytesMax }),
+      onRefused: (reason) => {
+        refused++;
+        report(reason, `refused a request: ${reason}`);
+      },
       onError: (error) => options.report(`cannot store a request: ${(error as Error).message}`),
     },
     async ({ encoding, body }) => {
@@ -59,6 +68,7 @@ export async function startReceive(options: ReceiveOptions): Promise<RunningRece
     grpcAddress: text(receiver.grpcAddress),
     httpAddress: text(receiver.httpAddress),
     counts: rebuilder.counts,
+    refusedRequests: () => refused,
     close: async () => {
       await receiver.close();
       await output.close();

@@ -62,9 +62,17 @@ export async function openSinks(options: SinkOptions, ledger: Ledger): Promise<S
     all.push(otlp);
   }
   if (options.output !== undefined) {
-    const onWritten = otlp === undefined ? ledger.exported.bind(ledger) : () => {};
+    const alone = otlp === undefined;
     const writer = await openLineWriter(options.output);
-    all.push(new RecordSink({ writer, context, withExtensions: options.withExtensions, onWritten }));
+    all.push(
+      new RecordSink({
+        writer,
+        context,
+        withExtensions: options.withExtensions,
+        onWritten: (probe, count) => alone && ledger.exported(probe, count),
+        onLost: (probe, count) => alone && ledger.lost(probe, "output_failed", count),
+      }),
+    );
   }
   return { context, all, otlp, queuedRecords: () => queue.stats().records };
 }

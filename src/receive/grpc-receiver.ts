@@ -103,6 +103,7 @@ function admission(requestTimeoutMs: number, gate: RequestGate): ServerIntercept
         next({
           onReceiveMetadata(metadata, forward) {
             if (isRefusal(leave)) {
+              gate.refused(leave.message);
               return call.sendStatus({
                 code: leave.grpcCode,
                 details: leave.message,
@@ -129,6 +130,8 @@ function admission(requestTimeoutMs: number, gate: RequestGate): ServerIntercept
       },
       sendStatus(result, next) {
         end();
+        // Also what the library refuses by itself: a message over the limit, an unknown compression.
+        if (result.code !== status.OK && result.code !== undefined) gate.refused(result.details ?? "");
         next(result);
       },
     });

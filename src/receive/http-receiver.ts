@@ -62,8 +62,12 @@ async function answer(
     send(response, 200, encoding ?? "json", exportResponse(encoding ?? "json", result));
   } catch (thrown) {
     // Anything but a refusal is the connection's end: nobody is there to answer.
-    if (thrown instanceof RefusedRequest) refuse(response, encoding ?? "json", thrown.refusal);
-    else response.destroy();
+    if (!(thrown instanceof RefusedRequest)) {
+      response.destroy();
+      return;
+    }
+    gate.refused(thrown.refusal.message);
+    refuse(response, encoding ?? "json", thrown.refusal);
   }
 }
 

@@ -44,6 +44,8 @@ export interface ReceiverOptions {
   readonly closeTimeoutMs?: number;
   /** Told about failures that are not a client's fault: of `onRequest`, and of the listening sockets. */
   readonly onError?: (error: unknown) => void;
+  /** Told why a request was refused: one line, without anything of the request's content. */
+  readonly onRefused?: (reason: string) => void;
 }
 
 export interface Receiver {
@@ -68,7 +70,10 @@ export async function startReceiver(options: ReceiverOptions, onRequest: OnReque
     connectionsMax: options.connectionsMax ?? CONNECTIONS_MAX,
   };
   const onError = options.onError ?? (() => {});
-  const gate = new RequestGate(limits.requestsInFlightMax, onRequest, onError);
+  const gate = new RequestGate(limits.requestsInFlightMax, onRequest, {
+    error: onError,
+    refused: (reason) => options.onRefused?.(reason),
+  });
   const grpc = options.grpc && createGrpcReceiver(limits, gate);
   const http = options.http && createHttpReceiver(limits, gate);
   const closeTimeoutMs = options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS;

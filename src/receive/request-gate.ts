@@ -23,13 +23,20 @@ export class RequestGate {
   readonly #inFlightMax: number;
   readonly #onRequest: OnRequest;
   readonly #onError: (error: unknown) => void;
+  /** To be told why, for each request that is answered with a refusal. */
+  readonly refused: (reason: string) => void;
   #inFlight = 0;
   #whenIdle: (() => void) | undefined;
 
-  constructor(inFlightMax: number, onRequest: OnRequest, onError: (error: unknown) => void) {
+  constructor(
+    inFlightMax: number,
+    onRequest: OnRequest,
+    on: { error: (error: unknown) => void; refused: (reason: string) => void },
+  ) {
     this.#inFlightMax = inFlightMax;
     this.#onRequest = onRequest;
-    this.#onError = onError;
+    this.#onError = on.error;
+    this.refused = on.refused;
   }
 
   /** Takes a place; returns what gives it back (once), or the refusal when all places are taken. */

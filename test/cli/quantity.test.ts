@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseCount, parseDurationMs, parseSizeBytes } from "../../src/cli/quantity.ts";
+import { parseCount, parseDurationMs, parseRingBytes, parseSizeBytes } from "../../src/cli/quantity.ts";
 
 describe("quantities", () => {
   it("durations", () => {
@@ -14,6 +14,13 @@ describe("quantities", () => {
     }
     for (const text of ["", "ten", "10 s", "-1s", "1d"])
       assert.throws(() => parseDurationMs(text), /write it as/);
+  });
+
+  it("no longer than a timer can wait, and ring sizes that the kernel takes", () => {
+    assert.throws(() => parseDurationMs("700h"), /at most 24 days/);
+    assert.equal(parseRingBytes("8MiB"), 8 * 2 ** 20);
+    for (const text of ["3MiB", "1KiB", "2GiB", "0"])
+      assert.throws(() => parseRingBytes(text), /power of two/);
   });
 
   it("sizes", () => {

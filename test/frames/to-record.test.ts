@@ -135,6 +135,7 @@ describe("frames that contradict themselves", () => {
     assert.match(broken(fileOpenFrame(), (frame) => frame.writeUInt16LE(1, 64 + 22)) ?? "", /need 89/);
     assert.match(broken(fileOpenFrame(), (frame) => frame.writeUInt32LE(0, 24)) ?? "", /without a process/);
     assert.match(broken(fileOpenFrame(), (frame) => frame.writeUInt8(9, 64 + 16)) ?? "", /hook 9/);
+    assert.match(broken(fileOpenFrame(), (frame) => frame.writeUInt8(2, 5)) ?? "", /of another probe/);
     assert.match(broken(tcpStateFrame(), (frame) => frame.writeUInt8(13, 64)) ?? "", /state 13/);
     assert.match(broken(tcpStateFrame(), (frame) => frame.writeUInt8(1, 66)) ?? "", /family 1/);
     assert.match(broken(processExecFrame(), (frame) => frame.writeUInt32LE(64, 0)) ?? "", /need 72/);

@@ -53,7 +53,8 @@ describe("torn frames", () => {
   });
 
   it("leave an unfinished frame as a torn tail of the right size, wherever the stream ends", () => {
-    const ends = FRAMES.reduce<number[]>((sums, frame) => [...sums, (sums.at(-1) ?? 0) + frame.length], []);
+    const ends: number[] = [];
+    for (const frame of FRAMES) ends.push((ends.at(-1) ?? 0) + frame.length);
     for (let end = 0; end <= STREAM.length; end += 7) {
       const { frames, splitter } = split([STREAM.subarray(0, end)]);
       const whole = ends.filter((boundary) => boundary <= end).length;
