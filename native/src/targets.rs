@@ -87,11 +87,16 @@ pub fn scan(wanted: &Wanted) -> Vec<Candidate> {
             if interest.is_none() || !seen.insert((mapping.inode, mapping.path.clone())) {
                 continue;
             }
-            let file = executable::open(&mapping);
-            candidates.push(Candidate { mapping, interest, file });
+            candidates.push(candidate(wanted, mapping));
         }
     }
     candidates
+}
+
+/// Opens the file of a mapping.
+pub fn candidate(wanted: &Wanted, mapping: Mapping) -> Candidate {
+    let (interest, file) = (wanted.interest(&mapping.path), executable::open(&mapping));
+    Candidate { mapping, interest, file }
 }
 
 impl Targets {
