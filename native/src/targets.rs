@@ -20,6 +20,7 @@ use crate::perf::PerfRing;
 use crate::perf_record::{Mapping, Record, What};
 use crate::plan::{self, Plan};
 use crate::process_maps;
+use crate::runtime::Runtime;
 use crate::wanted::{Interest, Wanted};
 
 /// Looked-into files that are remembered, with or without anything to attach.
@@ -43,6 +44,8 @@ pub enum Notice {
         library: String,
         /// Of the function.
         node_hash: String,
+        /// What its file says that it runs.
+        runtime: Option<Runtime>,
     },
     /// The process has another image now.
     Execed(u32),
@@ -302,6 +305,7 @@ impl Targets {
                 symbol: call.symbol.clone(),
                 library: path.to_owned(),
                 node_hash: call.node_hash.clone(),
+                runtime: numbered.plan.runtime,
             });
         }
     }
