@@ -30,6 +30,7 @@ pub struct Announcer {
 struct Announced {
     frame: Option<Vec<u8>>,
     library: String,
+    runtime: Option<Runtime>,
 }
 
 impl Announcer {
@@ -69,11 +70,12 @@ impl Announcer {
             Notice::Execed(pid) => {
                 self.processes.remove(&pid);
             }
-            Notice::AttachPoint { id, symbol, library, node_hash } => {
+            Notice::AttachPoint { id, symbol, library, node_hash, runtime } => {
                 let frame = || frame::attach_point(id, &symbol, &library, &node_hash);
                 self.points.entry(id).or_insert_with(|| Announced {
                     frame: Some(frame()),
                     library: library.clone(),
+                    runtime,
                 });
             }
         }
@@ -82,8 +84,9 @@ impl Announcer {
     /// Of the process, or if it is gone, of the library that was called.
     fn runtime(&mut self, pid: u32, start_boot_ns: u64, point: u32) -> Runtime {
         if !process_maps::is_of_start(pid, start_boot_ns) {
-            let library = self.points.get(&point).map_or("", |point| point.library.as_str());
-            return runtime::runtime_of(None, library, [library]);
+            return self.points.get(&point).map_or(Runtime::Native, |point| {
+                runtime::runtime_of(point.runtime, &point.library, [point.library.as_str()])
+            });
         }
         let link = format!("/proc/{pid}/exe");
         let executable = std::fs::read_link(&link).unwrap_or_default();
@@ -146,7 +149,7 @@ mod tests {
     fn point(id: u32) -> Notice {
         let text = |text: &str| text.to_owned();
         let (symbol, library) = (text("f"), text("/usr/lib/libpython3.11.so.1.0"));
-        Notice::AttachPoint { id, symbol, library, node_hash: text("sha256:00") }
+        Notice::AttachPoint { id, symbol, library, node_hash: text("sha256:00"), runtime: None }
     }
 
     fn kinds(frames: &[Vec<u8>]) -> Vec<u32> {

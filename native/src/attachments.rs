@@ -46,7 +46,6 @@ pub struct Attachments {
 }
 
 struct Attachment {
-    // Exits were attached last and are detached first by nobody: see `detach`.
     links: Vec<(Program, Vec<UprobeLink>)>,
     /// Kept open so that the inode can't become another file, and to see it change.
     file: File,
@@ -147,14 +146,15 @@ impl Attachments {
         if let Some(content) = &executable.content {
             self.same.insert(content.clone(), key.clone());
         }
+        let users = self.users.values().filter(|keys| keys.contains(key)).count();
         let attachment = Attachment {
             links,
             file: executable.file,
             stamp: executable.stamp,
             content: executable.content,
             calls: room,
-            users: 0,
-            idle_since: Some(Instant::now()),
+            users,
+            idle_since: (users == 0).then(Instant::now),
             path: path.to_owned(),
         };
         self.attached.insert(key.clone(), attachment);
@@ -228,9 +228,7 @@ impl Attachments {
         if let Some(content) = &attachment.content {
             self.same.remove(content);
         }
-        for keys in self.users.values_mut() {
-            keys.remove(key);
-        }
+        // Who uses it stays known: a file that was changed in place is attached again.
         Some(attachment.path)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::diagnostics::Failure;
 use crate::hook::State;
-use crate::{attach, hello, load, refusal, tracefs};
+use crate::{attach, hello, load, refusal, tracefs, uprobes};
 
 /// Loads and attaches everything for a moment, then tells how it went as one JSON document.
 pub fn check() -> Result<Value, Failure> {
@@ -17,6 +17,8 @@ pub fn check() -> Result<Value, Failure> {
     let config = Config::everything();
     let (loaded, maps) = load::load(&config)?;
     let mut attached = attach::attach(loaded, maps, &config)?;
+    // It tries a uprobe, and the kernel's word on new mappings.
+    drop(uprobes::prepare(&config, &mut attached));
     attached.detach();
     let tracefs = match tracefs::ensure() {
         Ok(()) => json!({ "state": State::On }),

@@ -185,7 +185,9 @@ impl<'a> Binary<'a> {
             (distance < segment.bytes_in_file).then(|| segment.address.checked_add(distance))?
         });
         let address = addresses.next()?;
-        addresses.next().is_none().then_some(address)
+        // And back: the file may end before, or another segment claim the address.
+        let same = self.code_offset(address) == Some(offset);
+        (same && addresses.next().is_none()).then_some(address)
     }
 
     /// At most `length` bytes of code from an address on, to the end of its segment.

@@ -11,6 +11,7 @@ use crate::layout::{
 };
 use crate::node_hash;
 use crate::returns::{self, Exits, Unsure};
+use crate::runtime::{self, Runtime};
 use crate::symbols::{Found, Function, SymbolQuery, Symbols, Tables};
 use crate::uprobe_link::Point;
 use crate::wanted::{Interest, Wanted};
@@ -134,6 +135,8 @@ pub struct Plan {
     pub tls: Coverage,
     /// More functions matched than there was room for.
     pub more_calls: bool,
+    /// What the file itself says that it runs, for function_call of processes that are gone.
+    pub runtime: Option<Runtime>,
 }
 
 /// One program at one point.
@@ -211,6 +214,7 @@ pub fn make(
     if tls {
         plan.tls = known(&TLS, &mut plan.probes);
     }
+    plan.runtime = runtime::runtime_of_executable(&binary, &symbols);
     add_calls(&mut plan, &binary, &symbols, file, interest, wanted, calls_max)?;
     Ok(plan)
 }

@@ -20,6 +20,7 @@ use crate::perf::PerfRing;
 use crate::perf_record::{Mapping, Record, What};
 use crate::plan::{self, Plan};
 use crate::process_maps;
+use crate::runtime::Runtime;
 use crate::wanted::{Interest, Wanted};
 
 /// Looked-into files that are remembered, with or without anything to attach.
@@ -43,6 +44,8 @@ pub enum Notice {
         library: String,
         /// Of the function.
         node_hash: String,
+        /// What its file says that it runs.
+        runtime: Option<Runtime>,
     },
     /// The process has another image now.
     Execed(u32),
@@ -87,11 +90,16 @@ pub fn scan(wanted: &Wanted) -> Vec<Candidate> {
             if interest.is_none() || !seen.insert((mapping.inode, mapping.path.clone())) {
                 continue;
             }
-            let file = executable::open(&mapping);
-            candidates.push(Candidate { mapping, interest, file });
+            candidates.push(candidate(wanted, mapping));
         }
     }
     candidates
+}
+
+/// Opens the file of a mapping.
+pub fn candidate(wanted: &Wanted, mapping: Mapping) -> Candidate {
+    let (interest, file) = (wanted.interest(&mapping.path), executable::open(&mapping));
+    Candidate { mapping, interest, file }
 }
 
 impl Targets {
@@ -297,6 +305,7 @@ impl Targets {
                 symbol: call.symbol.clone(),
                 library: path.to_owned(),
                 node_hash: call.node_hash.clone(),
+                runtime: numbered.plan.runtime,
             });
         }
     }

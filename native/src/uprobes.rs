@@ -208,3 +208,50 @@ fn new_eventfd() -> Result<OwnedFd, Failure> {
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::rc::Rc;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::config::ProbeName;
+    use crate::counters::Counters;
+    use crate::layout::PROBE_NET_CONNECT;
+    use crate::{attach, load};
+
+    /// As on a kernel before 6.6. It takes more privileges on a newer one, so the process keeps them.
+    #[test]
+    fn single_uprobes_see_what_a_link_of_many_sees() {
+        for single in [false, true] {
+            let mut config = Config::everything();
+            config.probes = vec![ProbeName::NetConnect];
+            config.filters = crate::config::Filters::default();
+            config.single_uprobes = single;
+            let (loaded, maps) = load::load(&config).unwrap();
+            let attached = attach::attach(loaded, maps, &config);
+            let Ok(mut attached) = attached else { return eprintln!("skipped: no eBPF here") };
+            let Some(prepared) = prepare(&config, &mut attached) else {
+                return eprintln!("skipped: {:?}", attached.hooks);
+            };
+            // This process is left out of a scan, and its events are filtered: but they are seen.
+            let own = std::process::id();
+            let libc = process_maps::executable_mappings(own).into_iter();
+            let libc = libc.map(|mapping| targets::candidate(&prepared.wanted, mapping)).collect();
+            let attachments = Attachments::new(prepared.programs, 1);
+            let (send, _notices) = channel();
+            let stop = new_eventfd().unwrap();
+            let mut targets =
+                Targets::new(prepared.wanted, false, 1, prepared.rings, attachments, send);
+            targets.attach_scanned(libc, &stop);
+            let counters = Rc::new(Counters::new(&attached).unwrap());
+            let seen = || counters.totals(&[0; 6]).probes[PROBE_NET_CONNECT as usize].seen;
+            let before = seen();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            drop(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+            drop(listener.accept().unwrap());
+            assert!(seen() >= before + 2, "single: {single}");
+        }
+    }
+}

@@ -258,7 +258,14 @@ fn check_tells_each_hook_and_never_fails() {
     for hook in hooks {
         assert!(hook["state"] == "on" || hook["reason"].is_string(), "{hook}");
     }
-    for name in ["sys_enter_openat", "sched_process_exec", "inet_sock_set_state"] {
+    for name in [
+        "sys_enter_openat",
+        "sched_process_exec",
+        "inet_sock_set_state",
+        "uprobe:connect",
+        "uprobe:SSL_read",
+        "uprobe:function_entry",
+    ] {
         assert!(hooks.iter().any(|hook| hook["hook"] == name), "{name}");
     }
 }

@@ -25,11 +25,11 @@ export function connectFailed(buffer: Buffer, start: number): boolean {
   return !isEntryOnly(buffer, start) && succeeded(buffer, start) === 0;
 }
 
-/** The members of `event`, in the order of the schema. */
+/** The members of `event`, in the order in which a record is rebuilt (`otlp/mapping.ts`). */
 export const NET_CONNECT_FIELDS: readonly FrameField[] = [
-  { member: "fd", kind: "int", read: i32(BODY + NET_CONNECT_BODY.fd.offset) },
   addressField("addr", connectFamily, BODY + NET_CONNECT_BODY.addr.offset),
   { member: "port", kind: "int", read: u16(BODY + NET_CONNECT_BODY.port.offset) },
+  { member: "fd", kind: "int", read: i32(BODY + NET_CONNECT_BODY.fd.offset) },
   {
     member: "success",
     kind: "bool",

@@ -11,7 +11,9 @@ use runtime_evidence_probe_fuzz::symbols::{Function, SymbolQuery, Symbols, Table
 
 const FUNCTIONS_MAX: usize = 64;
 
-fuzz_target!(|data: Vec<u8>| {
+fuzz_target!(|data: &[u8]| {
+    // Not as an argument: a `Vec` would be made of the input by rules of its own.
+    let data = data.to_vec();
     let Ok(binary) = Binary::open(&data) else { return };
     let _ = binary.has_interpreter();
     let identity = node_hash::identity(&binary, &data).unwrap_or_default();

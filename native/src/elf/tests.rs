@@ -101,6 +101,28 @@ fn an_address_that_two_segments_claim_is_nobodys() {
 }
 
 #[test]
+fn an_offset_beyond_the_end_of_the_file_is_no_code() {
+    let Some(mut bytes) = library(&[]) else { return skipped("no cc") };
+    let code = {
+        let binary = Binary::open(&bytes).unwrap();
+        let query = SymbolQuery::Names(vec!["add".into()]);
+        Symbols::read(&binary, Tables::Dynamic).find(&binary, &query, 9).functions[0].clone()
+    };
+    let (segments, end) = (u64_at(&bytes, 32), bytes.len() as u64);
+    let count = usize::from(u16::from_le_bytes([bytes[56], bytes[57]]));
+    // The segment of the code claims a megabyte.
+    let executable = (0..count)
+        .map(|index| segments + index * 56)
+        .find(|at| bytes[*at..*at + 8] == (1_u64 | 5 << 32).to_le_bytes());
+    put(&mut bytes, executable.unwrap() + 32, &(1_u64 << 20).to_le_bytes());
+    let binary = Binary::open(&bytes).unwrap();
+    assert_eq!(binary.code_address(end), None);
+    let symbols = Symbols::read(&binary, Tables::Dynamic);
+    assert!(symbols.find(&binary, &SymbolQuery::Offset(end + 16), 9).functions.is_empty());
+    assert!(binary.code_offset(code.address).is_none_or(|offset| offset == code.file_offset));
+}
+
+#[test]
 fn every_truncation_is_an_error_or_less_never_a_panic() {
     let Some(bytes) = library(&[]) else { return skipped("no cc") };
     assert!(use_all(&bytes) >= 2);
