@@ -31,7 +31,7 @@ odd: return bytes - 1;
 even: __asm__ volatile(''); return bytes - 1;
 }";
 
-/// Only what this test and its children do.
+/// Only what this process and its children do: other tests run in it at the same time.
 fn config(probes: &[&str]) -> Value {
     let user = json!({ "uid": 65534, "gid": 65534 });
     let tree = json!({ "include": [std::process::id()] });
@@ -197,12 +197,15 @@ fn exits_that_are_unsure_are_left_alone_unless_asked_for() {
         caller.tell(&format!("open {library}"));
         probe.wait_for("target_attached", "libssl-unsure");
         caller.tell("61");
+        let pid = caller.child.id();
         caller.end();
         let (frames, said) = probe.end();
-        let op = frames.iter().find(|frame| frame.kind == SSL_OP).unwrap();
+        let op = frames.iter().find(|frame| (frame.kind, frame.pid) == (SSL_OP, pid)).unwrap();
         let expected = if uretprobes { (60, 0) } else { (61, ENTRY_ONLY) };
         assert_eq!((op.u64_at(8), op.flags), expected);
-        let told = said.iter().any(|line| line["code"] == "target_entry_only");
+        let told = said
+            .iter()
+            .any(|line| line["code"] == "target_entry_only" && line["target"] == library.as_str());
         assert_eq!(told, !uretprobes);
     }
 }
@@ -244,10 +247,14 @@ fn a_broken_library_is_skipped_with_its_reason() {
     std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 32], 32).unwrap();
     let Some(probe) = Probe::start(&config(&["ssl_op"])) else { return };
     caller.tell("81");
+    let pid = caller.child.id();
     caller.end();
     let (frames, said) = probe.end();
-    assert!(frames.iter().all(|frame| frame.kind != SSL_OP));
-    let skipped = said.iter().find(|line| line["code"] == "target_skipped").unwrap();
+    assert!(bytes_of(&frames, pid).is_empty());
+    let skipped = said
+        .iter()
+        .find(|line| line["code"] == "target_skipped" && line["target"] == library.as_str());
+    let skipped = skipped.unwrap();
     assert!(skipped["message"].as_str().unwrap().contains("libssl-broken.so"), "{skipped}");
 }
 
