@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use libbpf_rs::{MapCore, MapFlags};
 
-use crate::config::{Filters, Selection};
 use crate::diagnostics::Failure;
 use crate::layout::{
     FILTER_CGROUP, FILTER_COMM, FILTER_EXCLUDE, FILTER_INCLUDE, FILTER_PATH, FILTER_PATH_BYTES_MAX,
     FILTER_PID, FILTER_TREE, FILTER_UID, FRAME_COMM_BYTES, FilterConfig,
 };
 use crate::load::SharedMaps;
+use crate::selection::{Filters, Selection};
 
 /// The entries of one filter map: key bytes to flags (`enum filter_flag`).
 pub type Entries = HashMap<Vec<u8>, u8>;

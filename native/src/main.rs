@@ -50,6 +50,7 @@ mod read_at;
 mod refusal;
 mod returns;
 mod runtime;
+mod selection;
 mod stop;
 mod symbols;
 mod targets;

@@ -227,7 +227,7 @@ mod tests {
         for single in [false, true] {
             let mut config = Config::everything();
             config.probes = vec![ProbeName::NetConnect];
-            config.filters = crate::config::Filters::default();
+            config.filters = crate::selection::Filters::default();
             config.single_uprobes = single;
             let (loaded, maps) = load::load(&config).unwrap();
             let attached = attach::attach(loaded, maps, &config);

@@ -2,58 +2,22 @@
 //! They need root and a C compiler; without either they print why and pass.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+mod harness;
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use harness::{Caller, Folder, Frame, LIMIT, Probe, skipped};
 use serde_json::{Value, json};
 
-const HELLO: u8 = 1;
-const COUNTERS: u8 = 3;
 const ATTACH_POINT: u8 = 4;
 const PROCESS_RUNTIME: u8 = 5;
 const NET_CONNECT: u8 = 19;
 const SSL_OP: u8 = 20;
 const FUNCTION_CALL: u8 = 21;
 const ENTRY_ONLY: u16 = 16;
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// Opens libraries and calls their SSL_write as it is told on stdin; answers each line.
-const CALLER: &str = r#"
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-#include <fcntl.h>
-static int (*write_)(void *, const void *, int);
-static void open_(const char *path) {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library) { puts(dlerror()); exit(1); }
-    write_ = dlsym(library, "SSL_write");
-}
-int main(void) {
-    char line[4096], path[64];
-    while (fgets(line, sizeof line, stdin)) {
-        line[strcspn(line, "\n")] = 0;
-        if (!strncmp(line, "open ", 5)) open_(line + 5);
-        else if (!strncmp(line, "memory ", 7)) {
-            int memory = memfd_create("library", 0), from = open(line + 7, O_RDONLY);
-            long count;
-            while ((count = read(from, path, sizeof path)) > 0)
-                if (write(memory, path, count) < 0) return 1;
-            snprintf(path, sizeof path, "/proc/self/fd/%d", memory);
-            open_(path);
-        } else printf("%d ", write_((void *)0x55, "", atoi(line)));
-        puts("ok");
-        fflush(stdout);
-    }
-}
-"#;
 
 /// Says that it moved one byte less than asked for.
 const LIBRARY: &str = "int SSL_write(void *ssl, const void *data, int bytes) { return bytes - 1; }";
@@ -67,171 +31,7 @@ odd: return bytes - 1;
 even: __asm__ volatile(''); return bytes - 1;
 }";
 
-struct Frame {
-    kind: u8,
-    flags: u16,
-    pid: u32,
-    body: Vec<u8>,
-}
-
-impl Frame {
-    fn u64_at(&self, at: usize) -> u64 {
-        u64::from_le_bytes(self.body[at..at + 8].try_into().unwrap())
-    }
-}
-
-/// A folder of one test, with the caller in it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Option<Self> {
-        let path = std::env::temp_dir().join(format!("uprobes-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        let folder = Self(path);
-        folder.compile("caller", CALLER, &["-ldl"]).then_some(folder)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_string_lossy().into_owned()
-    }
-
-    fn compile(&self, name: &str, source: &str, options: &[&str]) -> bool {
-        let mut compiler = Command::new("cc");
-        compiler.args(["-O1", "-x", "c", "-", "-o"]).arg(self.0.join(name));
-        let Ok(mut child) = compiler.args(options).stdin(Stdio::piped()).spawn() else {
-            skipped("there is no C compiler");
-            return false;
-        };
-        child.stdin.take().unwrap().write_all(source.replace("''", "\"\"").as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
-        true
-    }
-
-    fn library(&self, name: &str, source: &str) -> String {
-        assert!(self.compile(name, source, &["-shared", "-fPIC"]));
-        self.path(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-struct Caller {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Caller {
-    fn start(folder: &Folder) -> Self {
-        let mut child = Command::new(folder.0.join("caller"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdin, stdout }
-    }
-
-    fn tell(&mut self, line: &str) {
-        writeln!(self.stdin, "{line}").unwrap();
-        let mut answer = String::new();
-        self.stdout.read_line(&mut answer).unwrap();
-        assert!(answer.ends_with("ok\n"), "{answer}");
-    }
-
-    fn end(self) {
-        let Self { mut child, stdin, .. } = self;
-        drop(stdin);
-        assert!(child.wait().unwrap().success());
-    }
-}
-
-struct Probe {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-    said: std::thread::JoinHandle<Vec<Value>>,
-    lines: std::sync::mpsc::Receiver<Value>,
-    hello: Value,
-}
-
-impl Probe {
-    /// None, with a printed reason, where nothing can be attached.
-    fn start(config: &Value) -> Option<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_runtime-evidence-probe"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        writeln!(stdin, "{config}").unwrap();
-        let mut stdout = child.stdout.take().unwrap();
-        let (tell, lines) = std::sync::mpsc::channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let said = std::thread::spawn(move || {
-            let lines = stderr.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap());
-            lines.inspect(|line: &Value| drop(tell.send(line.clone()))).collect()
-        });
-        let frame = read_frame(&mut stdout).unwrap();
-        assert_eq!(frame.kind, HELLO);
-        let length = u32::from_le_bytes(frame.body[24..28].try_into().unwrap()) as usize;
-        let hello: Value = serde_json::from_slice(&frame.body[32..32 + length]).unwrap();
-        let mut hooks = hello["hooks"].as_array().unwrap().iter();
-        if hooks.any(|hook| hook["state"] == "off") {
-            skipped(&hello["hooks"].to_string());
-            drop(stdin);
-            child.wait().unwrap();
-            return None;
-        }
-        Some(Self { child, stdin, stdout, said, lines, hello })
-    }
-
-    /// Waits until the probe says so of a target.
-    fn wait_for(&self, code: &str, target: &str) {
-        let limit = Instant::now() + LIMIT;
-        while let Ok(line) = self.lines.recv_timeout(limit - Instant::now()) {
-            if line["code"] == code && line["target"].as_str().is_some_and(|t| t.contains(target)) {
-                return;
-            }
-        }
-        panic!("the probe never said {code} of {target}");
-    }
-
-    /// Reads to the end of the stream. The books must balance.
-    fn end(self) -> (Vec<Frame>, Vec<Value>) {
-        let Self { mut child, stdin, mut stdout, said, .. } = self;
-        drop(stdin);
-        let frames: Vec<_> = std::iter::from_fn(|| read_frame(&mut stdout)).collect();
-        let said = said.join().unwrap();
-        assert!(child.wait().unwrap().success(), "{said:?}");
-        let last = frames.last().unwrap();
-        assert_eq!(last.kind, COUNTERS);
-        for probe in 0..6 {
-            let field = |index: usize| last.u64_at(probe * 80 + index * 8);
-            let lost: u64 = (3..10).map(field).sum();
-            assert_eq!(field(0), field(1) + field(2) + lost, "probe {probe}");
-        }
-        (frames, said)
-    }
-}
-
-fn read_frame(stream: &mut impl Read) -> Option<Frame> {
-    let mut header = [0; 64];
-    stream.read_exact(&mut header).ok()?;
-    let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
-    let mut body = vec![0; u32_at(0) as usize - header.len()];
-    stream.read_exact(&mut body).unwrap();
-    let flags = u16::from_le_bytes([header[6], header[7]]);
-    Some(Frame { kind: header[4], flags, pid: u32_at(24), body })
-}
-
-/// Only what this test and its children do.
+/// Only what this process and its children do: other tests run in it at the same time.
 fn config(probes: &[&str]) -> Value {
     let user = json!({ "uid": 65534, "gid": 65534 });
     let tree = json!({ "include": [std::process::id()] });
@@ -397,12 +197,15 @@ fn exits_that_are_unsure_are_left_alone_unless_asked_for() {
         caller.tell(&format!("open {library}"));
         probe.wait_for("target_attached", "libssl-unsure");
         caller.tell("61");
+        let pid = caller.child.id();
         caller.end();
         let (frames, said) = probe.end();
-        let op = frames.iter().find(|frame| frame.kind == SSL_OP).unwrap();
+        let op = frames.iter().find(|frame| (frame.kind, frame.pid) == (SSL_OP, pid)).unwrap();
         let expected = if uretprobes { (60, 0) } else { (61, ENTRY_ONLY) };
         assert_eq!((op.u64_at(8), op.flags), expected);
-        let told = said.iter().any(|line| line["code"] == "target_entry_only");
+        let told = said
+            .iter()
+            .any(|line| line["code"] == "target_entry_only" && line["target"] == library.as_str());
         assert_eq!(told, !uretprobes);
     }
 }
@@ -444,10 +247,14 @@ fn a_broken_library_is_skipped_with_its_reason() {
     std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 32], 32).unwrap();
     let Some(probe) = Probe::start(&config(&["ssl_op"])) else { return };
     caller.tell("81");
+    let pid = caller.child.id();
     caller.end();
     let (frames, said) = probe.end();
-    assert!(frames.iter().all(|frame| frame.kind != SSL_OP));
-    let skipped = said.iter().find(|line| line["code"] == "target_skipped").unwrap();
+    assert!(bytes_of(&frames, pid).is_empty());
+    let skipped = said
+        .iter()
+        .find(|line| line["code"] == "target_skipped" && line["target"] == library.as_str());
+    let skipped = skipped.unwrap();
     assert!(skipped["message"].as_str().unwrap().contains("libssl-broken.so"), "{skipped}");
 }
 
@@ -467,11 +274,4 @@ fn a_fifo_or_device_of_that_name_holds_nobody_up() {
     probe.end();
     assert!(began.elapsed() < LIMIT);
     assert!(Path::new(&library).exists());
-}
-
-/// Not by a macro of print: what those write is shown of failed tests only.
-#[allow(clippy::explicit_write)]
-fn skipped(reason: &str) {
-    let test = std::thread::current().name().unwrap_or("").to_owned();
-    writeln!(std::io::stderr(), "skipped {test}: {reason}").unwrap();
 }

@@ -16,7 +16,7 @@ export type CapturedEvent = (typeof CAPTURED_EVENTS)[number];
 
 /**
  * The events that are captured when none are named: those of tracepoints. A uprobe costs the probed program
- * a trap of about 1.5 µs at each entry and exit, and its probe keeps four capabilities while it runs, so that
+ * a trap of 1 µs and more at each entry and exit, and its probe keeps four capabilities while it runs, so that
  * uprobe events have to be asked for (docs/uprobes.md).
  */
 export const DEFAULT_EVENTS: readonly CapturedEvent[] = ["file_open", "process_exec", "tcp_state"];
