@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 /**
- * The executable. Only this file exits.
+ * The executable. Only this file exits (and node-version.ts, before anything runs).
  */
+// biome-ignore assist/source/organizeImports: the check of the version comes before everything else
+import "./node-version.ts";
 import { CommanderError } from "commander";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { exitCodeOf } from "./exit-code.ts";
