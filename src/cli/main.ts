@@ -2,7 +2,7 @@
 /**
  * The executable. Only this file exits (and node-version.ts, before anything runs).
  */
-// biome-ignore assist/source/organizeImports: the check of the version comes before everything else
+// Before everything else, whatever an editor would sort.
 import "./node-version.ts";
 import { CommanderError } from "commander";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
