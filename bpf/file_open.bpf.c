@@ -33,12 +33,12 @@ struct open_how {
 struct open_call {
 	__u64 boot_ns;
 	__u64 path_address;
-	__u64 how_address; /* of a struct open_how that must still be read, or 0 */
+	__u64 how_address; /* of a struct open_how; NULL is an address like any other, and not readable */
 	__u64 open_flags;
 	__s32 dfd;
 	__u32 mode;
 	__u32 hook; /* enum open_hook */
-	__u32 reserved;
+	__u32 how_is_unread; /* whether flags and mode must still be read from how_address */
 };
 
 struct open_frame {
@@ -90,7 +90,7 @@ static __always_inline bool path_passes(struct open_scratch *scratch, __u32 path
 /* Reads what is behind the pointers of a call. Returns the path's bytes with NUL, or an error. */
 static __always_inline long read_call(struct open_call *call, struct open_frame *frame)
 {
-	if (call->how_address) {
+	if (call->how_is_unread) {
 		struct open_how how;
 		long error = bpf_probe_read_user(&how, sizeof(how), (void *)call->how_address);
 
@@ -98,7 +98,7 @@ static __always_inline long read_call(struct open_call *call, struct open_frame 
 			return error;
 		call->open_flags = how.flags;
 		call->mode = how.mode; /* the kernel refuses more than 07777 */
-		call->how_address = 0;
+		call->how_is_unread = false;
 	}
 	return bpf_probe_read_user_str(frame->path, PATH_READ_BYTES, (void *)call->path_address);
 }
@@ -243,6 +243,7 @@ int enter_openat2(struct syscall_enter *ctx)
 		.dfd = ctx->args[0],
 		.path_address = ctx->args[1],
 		.how_address = ctx->args[2],
+		.how_is_unread = true,
 	};
 
 	return enter(&call);

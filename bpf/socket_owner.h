@@ -10,7 +10,8 @@
  *
  * The last process that acted is remembered in the socket's own storage. A listener's children start with a
  * copy of it (BPF_F_CLONE); who accepts one is learnt at the end of accept, if those hooks are attached.
- * Needs Linux 5.11: bpf_sk_storage_get in tracing programs.
+ * Sockets that are older than the capture get the process that holds them at its start, if that iterator
+ * runs. Needs Linux 5.11: bpf_sk_storage_get in tracing programs.
  */
 #ifndef RUNTIME_EVIDENCE_SOCKET_OWNER_H
 #define RUNTIME_EVIDENCE_SOCKET_OWNER_H
@@ -93,8 +94,8 @@ static __always_inline void become_owner(struct socket_owner *owner)
 
 /*
  * Fills in the process that a change of state belongs to and remembers it. `owner` is all zero at first.
- * Returns an enum socket_attribution, or -1 when no process is known: the socket is older than the capture
- * and nobody has acted on it since.
+ * Returns an enum socket_attribution, or -1 when no process is known: the socket is older than the capture,
+ * no process that the iterator sees held it then, and nobody has acted on it since.
  */
 static __always_inline int find_owner(struct sock *sk, struct socket_owner *owner)
 {
@@ -135,6 +136,29 @@ static __always_inline void remember_accepted(__s64 fd)
 	accepted.remote_port = BPF_CORE_READ(sk, __sk_common.skc_dport);
 	identify_owner(&accepted.owner);
 	bpf_map_update_elem(&accepted_sockets, &key, &accepted, BPF_ANY);
+}
+
+/*
+ * Makes `task` the owner of the socket behind one of its files, unless there is an owner already: one that
+ * acted since the hooks were attached, or another holder that came first. The storage is created with its
+ * value, so that a change of state at the same moment sees an owner or none, never half of one.
+ */
+static __always_inline void adopt(struct file *file, struct task_struct *task)
+{
+	struct socket *socket = bpf_sock_from_file(file);
+	struct socket_owner owner = {};
+	struct sock *sk;
+
+	if (!socket)
+		return;
+	sk = socket->sk;
+	/* Protocols of other families have numbers of their own. */
+	if (!sk || sk->sk_protocol != IPPROTO_TCP ||
+	    (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6))
+		return;
+	follow_task(&owner.identity, task);
+	owner.tree_flags = tree_flags_of(owner.identity.pid);
+	bpf_sk_storage_get(&socket_owners, sk, &owner, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
 #endif

@@ -24,6 +24,12 @@ struct tcp_frame {
 
 _Static_assert(sizeof(struct tcp_frame) % FRAME_ALIGN == 0, "a frame of fixed size needs no padding");
 
+/* kernel/bpf/task_iter.c: an open file of a task; both pointers are NULL after the last one. */
+struct bpf_iter__task_file {
+	struct task_struct *task;
+	struct file *file;
+} __attribute__((preserve_access_index));
+
 static __always_inline void read_addresses(struct tcp_state_body *body, struct sock *sk)
 {
 	struct inet_sock *inet = (struct inet_sock *)sk;
@@ -101,5 +107,22 @@ int exit_accept4(struct syscall_exit *ctx)
 {
 	if (ctx->ret >= 0)
 		remember_accepted(ctx->ret);
+	return 0;
+}
+
+/*
+ * Run once by the loader, when the hooks above are attached: gives the sockets that are older than the
+ * capture an owner. The kernel goes through the processes of the loader's pid namespace by rising pid, so
+ * the holder with the lowest pid owns a socket that several hold: as a rule the one that made it, before it
+ * forked the others.
+ */
+SEC("iter/task_file")
+int adopt_older_sockets(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+
+	if (task && file && !(task->flags & PF_KTHREAD))
+		adopt(file, task);
 	return 0;
 }

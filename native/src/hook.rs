@@ -59,10 +59,10 @@ impl Hook {
         }
     }
 
-    /// Leaves it on but says what is missing.
-    pub fn degrade(&mut self, program: &str, refusal: &Refusal) {
+    /// Leaves it on but says what is missing, such as "sys_exit_openat is off".
+    pub fn degrade(&mut self, missing: &str, refusal: &Refusal) {
         if self.state == State::On {
-            let reason = format!("{program} is off: {}", refusal.reason);
+            let reason = format!("{missing}: {}", refusal.reason);
             self.note(&Refusal::new(reason, &refusal.hint));
         }
     }
@@ -76,14 +76,16 @@ impl Hook {
 /// What a program is for, told from its section name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
-    /// The last part of the section: the tracepoint.
+    /// The last part of the section: the tracepoint, or what an iterator goes through.
     pub tracepoint: String,
     /// Set when the program is attached through tracefs: the tracepoint's directory there.
     pub tracefs_event: Option<String>,
-    /// It completes what another program of its object began. It counts no events as seen.
+    /// It completes what other programs of its object do. It counts no events as seen.
     pub completes: bool,
     /// It is attached to functions of files, by the thread that finds them.
     pub uprobe: bool,
+    /// It runs once over what is there when the capture starts, instead of at events.
+    pub iterates: bool,
 }
 
 impl Role {
@@ -92,8 +94,10 @@ impl Role {
         let (kind, target) = section.split_once('/').unwrap_or(("", section));
         let tracepoint = target.rsplit('/').next().unwrap_or(target).to_owned();
         let through_tracefs = matches!(kind, "tp" | "tracepoint");
+        let iterates = kind == "iter";
         Self {
-            completes: tracepoint.starts_with("sys_exit_"),
+            completes: iterates || tracepoint.starts_with("sys_exit_"),
+            iterates,
             tracefs_event: through_tracefs.then(|| target.to_owned()),
             uprobe: section.starts_with("uprobe"),
             tracepoint,
@@ -104,6 +108,18 @@ impl Role {
     /// hooks.
     fn completed_hook(&self) -> String {
         self.tracepoint.replace("sys_exit_", "sys_enter_")
+    }
+
+    /// What its hooks say when they must do without it.
+    fn missing(&self) -> String {
+        if self.iterates {
+            return format!(
+                "sockets older than the capture are unattributed until a process acts on them, \
+                 because the iterator {} did not run",
+                self.tracepoint
+            );
+        }
+        format!("{} is off", self.tracepoint)
     }
 }
 
@@ -124,7 +140,7 @@ pub fn refuse(hooks: &mut [Hook], role: &Role, refusal: &Refusal) {
     hooks
         .iter_mut()
         .filter(|hook| serves_all || hook.hook == completed)
-        .for_each(|hook| hook.degrade(&role.tracepoint, refusal));
+        .for_each(|hook| hook.degrade(&role.missing(), refusal));
 }
 
 #[cfg(test)]
@@ -142,6 +158,8 @@ mod tests {
         assert_eq!(exit.completed_hook(), "sys_enter_openat");
         let exec = Role::of_section("tp_btf/sched_process_exec");
         assert_eq!((exec.tracepoint.as_str(), exec.tracefs_event), ("sched_process_exec", None));
+        let iterator = Role::of_section("iter/task_file");
+        assert!(iterator.iterates && iterator.completes && !exit.iterates);
     }
 
     #[test]
@@ -154,6 +172,11 @@ mod tests {
         assert_eq!(hooks[1].reason, None);
         refuse(&mut hooks[1..], &Role::of_section("tp/syscalls/sys_exit_accept"), &no);
         assert_eq!(hooks[1].reason.as_deref(), Some("sys_exit_accept is off: no"));
+        refuse(&mut hooks[1..], &Role::of_section("iter/task_file"), &no);
+        assert_eq!(hooks[1].state, State::On);
+        let reason = hooks[1].reason.as_deref().unwrap();
+        assert!(reason.starts_with("sockets older than the capture are unattributed"), "{reason}");
+        assert!(reason.ends_with("because the iterator task_file did not run: no"), "{reason}");
         refuse(&mut hooks, &Role::of_section("tp/syscalls/sys_enter_open"), &no);
         assert_eq!(hooks[0].state, State::Off);
     }
@@ -163,7 +186,7 @@ mod tests {
         let mut hook = Hook::on("file_open", "sys_enter_open");
         hook.refuse(&Refusal::new("no such tracepoint", ""));
         hook.refuse(&Refusal::new("something else", "try it"));
-        hook.degrade("sys_exit_open", &Refusal::new("neither", ""));
+        hook.degrade("sys_exit_open is off", &Refusal::new("neither", ""));
         assert_eq!((hook.reason.as_deref(), hook.hint), (Some("no such tracepoint"), None));
     }
 }

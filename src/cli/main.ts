@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 /**
- * The executable. Only this file exits.
+ * The executable. Only this file exits (and node-version.ts, before anything runs).
  */
+// Before everything else, whatever an editor would sort.
+import "./node-version.ts";
 import { CommanderError } from "commander";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { exitCodeOf } from "./exit-code.ts";

@@ -84,10 +84,17 @@ describe("file_open", function () {
     assert.deepEqual((found as { extensions?: unknown }).extensions, { pathRead: "exit" });
   });
 
-  it("counts a path that can't be read at all", async () => {
-    const { stdout, books } = await capture(["--events", "file_open"], [trigger("open-bad-pointer")]);
+  it("counts what can't be read at all, a NULL open_how too, and makes nothing up for it", async () => {
+    const { stdout, books, records } = await capture(
+      ["--events", "file_open"],
+      [trigger("open-bad-pointer")],
+    );
     assert.equal((JSON.parse(stdout) as { faults: number }).faults, 3);
     assert.deepEqual(books[0]?.lost, { read_fault: "3" });
+    assert.deepEqual(
+      eventsOf(records, ({ path }) => path === "open-how-at-null"),
+      [],
+    );
   });
 
   it("keeps paths up to 4,095 bytes whole", async () => {

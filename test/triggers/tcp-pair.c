@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcp-pair FAMILY CLOSER: a server process and a client process exchange a byte each way over loopback.
+ * tcp-pair FAMILY CLOSER [OLDER]: a server process and a client process exchange bytes over loopback.
  *   FAMILY  4 | 6 | mapped (an IPv6 client of an IPv4-mapped address, an IPv6 server that takes both)
  *   CLOSER  client | server: who closes first
+ *   OLDER   listener | connection: what is there already when "ready" is printed; the rest happens after
+ *           SIGUSR1 to the first process, which is the client
  * Prints {"server_pid":..,"client_pid":..,"server_port":..,"client_port":..} as JSON.
  *
- * tcp-pair prefork-FAMILY CLOSER: the server process listens, a child of its own accepts and closes; the
- * child's pid is printed as "worker_pid".
+ * tcp-pair prefork-FAMILY CLOSER [OLDER]: the server process listens, a child of its own accepts and closes;
+ * the child's pid is printed as "worker_pid".
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -62,14 +65,19 @@ static unsigned short local_port(int fd)
 	return ntohs(((struct sockaddr_in *)&address.storage)->sin_port);
 }
 
-/* Sends and receives a byte; the one that closes first is told apart by order alone: the other waits for EOF.
- */
-static void exchange(int fd, int closes_first)
+static void exchange(int fd)
 {
 	char byte = 'x';
 
 	check(write(fd, &byte, 1) == 1, "write");
 	check(read(fd, &byte, 1) == 1, "read");
+}
+
+/* The one that closes first is told apart by order alone: the other waits for EOF. */
+static void end(int fd, int closes_first)
+{
+	char byte;
+
 	if (!closes_first)
 		check(read(fd, &byte, 1) == 0, "read of the end");
 	close(fd);
@@ -80,58 +88,89 @@ static int serve_one(int listener, int closes_first)
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 	check(fd >= 0, "accept4");
-	exchange(fd, closes_first);
+	exchange(fd);
+	exchange(fd);
+	end(fd, closes_first);
 	return 0;
+}
+
+/* Tells through `ready` the port and the pid of the worker that accepts, or 0. */
+static int serve(const char *family, int prefork, int closes_first, int ready)
+{
+	struct address address = loopback(family, 1, 0);
+	int listener = socket(address.storage.ss_family, SOCK_STREAM, 0);
+	int off = 0, port_and_worker[2];
+
+	if (address.storage.ss_family == AF_INET6)
+		setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	check(bind(listener, (struct sockaddr *)&address.storage, address.bytes) == 0, "bind");
+	check(listen(listener, 4) == 0, "listen");
+	port_and_worker[0] = local_port(listener);
+	port_and_worker[1] = prefork ? fork() : 0;
+	if (prefork && port_and_worker[1] == 0)
+		return serve_one(listener, closes_first);
+	check(write(ready, port_and_worker, sizeof(port_and_worker)) == sizeof(port_and_worker), "write");
+	if (!prefork)
+		return serve_one(listener, closes_first);
+	waitpid(port_and_worker[1], NULL, 0);
+	return 0;
+}
+
+static void wait_for_signal(const sigset_t *signals)
+{
+	int signal;
+
+	printf("ready\n");
+	fflush(stdout);
+	sigwait(signals, &signal);
+}
+
+/* Returns the client's port. */
+static int converse(struct address address, int closes_first, const char *older, const sigset_t *signals)
+{
+	int fd = socket(address.storage.ss_family, SOCK_STREAM, 0), port;
+
+	if (strcmp(older, "listener") == 0)
+		wait_for_signal(signals);
+	check(connect(fd, (struct sockaddr *)&address.storage, address.bytes) == 0, "connect");
+	port = local_port(fd);
+	exchange(fd);
+	if (strcmp(older, "connection") == 0)
+		wait_for_signal(signals);
+	exchange(fd);
+	end(fd, closes_first);
+	return port;
 }
 
 int main(int argc, char **argv)
 {
-	int ready[2], prefork, off = 0, ports[2], worker = 0;
-	const char *family;
+	int ready[2], port_and_worker[2];
+	sigset_t signals;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: tcp-pair [prefork-]4|6|mapped client|server\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: tcp-pair [prefork-]4|6|mapped client|server [listener|connection]\n");
 		return 2;
 	}
-	prefork = strncmp(argv[1], "prefork-", 8) == 0;
-	family = argv[1] + (prefork ? 8 : 0);
+	int prefork = strncmp(argv[1], "prefork-", 8) == 0;
+	const char *family = argv[1] + (prefork ? 8 : 0);
 	int client_closes = strcmp(argv[2], "client") == 0;
 
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	check(pipe(ready) == 0, "pipe");
 	int server = fork();
 
 	check(server >= 0, "fork");
-	if (server == 0) {
-		struct address address = loopback(family, 1, 0);
-		int listener = socket(address.storage.ss_family, SOCK_STREAM, 0);
+	if (server == 0)
+		return serve(family, prefork, !client_closes, ready[1]);
+	check(read(ready[0], port_and_worker, sizeof(port_and_worker)) == sizeof(port_and_worker), "read");
+	struct address address = loopback(family, 0, port_and_worker[0]);
+	int client_port = converse(address, client_closes, argc == 4 ? argv[3] : "", &signals);
 
-		if (address.storage.ss_family == AF_INET6)
-			setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-		check(bind(listener, (struct sockaddr *)&address.storage, address.bytes) == 0, "bind");
-		check(listen(listener, 4) == 0, "listen");
-		ports[0] = local_port(listener);
-		ports[1] = prefork ? fork() : 0;
-		if (prefork && ports[1] == 0)
-			return serve_one(listener, !client_closes);
-		check(write(ready[1], ports, sizeof(ports)) == sizeof(ports), "write");
-		if (!prefork)
-			return serve_one(listener, !client_closes);
-		waitpid(ports[1], NULL, 0);
-		return 0;
-	}
-	check(read(ready[0], ports, sizeof(ports)) == sizeof(ports), "read");
-	worker = ports[1];
-
-	struct address address = loopback(family, 0, ports[0]);
-	int fd = socket(address.storage.ss_family, SOCK_STREAM, 0);
-
-	check(connect(fd, (struct sockaddr *)&address.storage, address.bytes) == 0, "connect");
-	int client_port = local_port(fd);
-
-	exchange(fd, client_closes);
 	waitpid(server, NULL, 0);
 	printf("{\"server_pid\":%d,\"client_pid\":%d,\"worker_pid\":%d,\"server_port\":%d,\"client_port\":%d}"
 	       "\n",
-	       server, getpid(), worker, ports[0], client_port);
+	       server, getpid(), port_and_worker[1], port_and_worker[0], client_port);
 	return 0;
 }

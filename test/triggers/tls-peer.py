@@ -27,7 +27,9 @@ time.sleep(int(os.environ.get("SETTLE_MS", "0")) / 1000)
 
 
 def say(read=0, written=0, **more):
-    print(json.dumps({"pid": os.getpid(), "read": read, "written": written, **more}), flush=True)
+    # One write: print would write the newline by itself, and threads would come between.
+    sys.stdout.write(json.dumps({"pid": os.getpid(), "read": read, "written": written, **more}) + "\n")
+    sys.stdout.flush()
 
 
 def run_step(session, step):
