@@ -16,6 +16,11 @@ const BENCHES = [
     about: "A loop of opens of a missing file: untraced, captured by us, traced by opensnoop; paired rounds.",
   },
   {
+    file: "uprobe-cost.ts",
+    title: "Cost added to one probed call",
+    about: "A loop of calls: unprobed, captured by us, traced by bpftrace; paired rounds.",
+  },
+  {
     file: "encode.ts",
     title: "Encoding",
     about:
