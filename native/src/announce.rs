@@ -81,19 +81,25 @@ impl Announcer {
         }
     }
 
-    /// Of the process, or if it is gone, of the library that was called.
+    /// Of the process, or as far as it is gone, of the library that was called.
     fn runtime(&mut self, pid: u32, start_boot_ns: u64, point: u32) -> Runtime {
+        let (own, library) = match self.points.get(&point) {
+            Some(point) => (point.runtime, point.library.clone()),
+            None => (None, String::new()),
+        };
         if !process_maps::is_of_start(pid, start_boot_ns) {
-            return self.points.get(&point).map_or(Runtime::Native, |point| {
-                runtime::runtime_of(point.runtime, &point.library, [point.library.as_str()])
-            });
+            return runtime::runtime_of(own, &library, [library.as_str()]);
         }
         let link = format!("/proc/{pid}/exe");
-        let executable = std::fs::read_link(&link).unwrap_or_default();
+        let executable = std::fs::read_link(&link).ok();
         let known = self.of_executable(&link);
         let mapped = process_maps::mapped_paths(pid);
         let mapped: Vec<_> = mapped.iter().map(|path| String::from_utf8_lossy(path)).collect();
-        let mapped = mapped.iter().map(AsRef::as_ref);
+        // The process may end while it is looked at; the library is known to have been mapped.
+        let mapped = mapped.iter().map(AsRef::as_ref).chain([library.as_str()]);
+        let Some(executable) = executable else {
+            return runtime::runtime_of(own, &library, mapped);
+        };
         runtime::runtime_of(known, &executable.to_string_lossy(), mapped)
     }
 
