@@ -192,7 +192,7 @@ impl StackSymbols {
         let address = binary.code_address(offset)?;
         let (name, start) = self.tables.get(&key)?.as_ref()?.at(address)?;
         // Of the return address, one behind.
-        let distance = address - start + 1;
+        let distance = (address - start).saturating_add(1);
         let name = demangle::demangle(name).unwrap_or_else(|| name.to_owned());
         let path = String::from_utf8_lossy(&mapping.path);
         let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
