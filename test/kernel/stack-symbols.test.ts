@@ -1,16 +1,32 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Extensions } from "../../src/evidence/extensions.ts";
 import type { EvidenceRecord, FunctionCall } from "../../src/evidence/record.ts";
 import { skip } from "../skip.ts";
-import { capture, needsProbes, runCli, trigger } from "./live.ts";
+import { capture, needsCommand, needsProbes, runCli, trigger } from "./live.ts";
 
 type CallRecord = EvidenceRecord & { event: FunctionCall; extensions?: Extensions };
 
 /** Long enough to attach to a file that was never seen before. */
 const DELAY_MS = "700";
+
+/** Calls into libjava, for long enough to be compiled and asked for a perf map. */
+const HOT_JAVA = `
+public class Hot {
+  static long hotMethod(int count) {
+    long sum = 0;
+    for (int i = 0; i < count; i++) sum += new java.io.File("/tmp").lastModified();
+    return sum;
+  }
+  public static void main(String[] args) throws Exception {
+    long end = System.currentTimeMillis() + 7000, sum = 0;
+    while (System.currentTimeMillis() < end) { sum += hotMethod(20); Thread.sleep(2); }
+    System.out.println("{\\"pid\\":" + ProcessHandle.current().pid() + ",\\"sum\\":" + sum + "}");
+  }
+}`;
 
 describe("symbolised stacks", function () {
   this.timeout(120_000);
@@ -97,6 +113,35 @@ setTimeout(() => {
       assert.ok(
         named.some((symbol) => symbol.endsWith("(node)")),
         "functions of the executable have names, too",
+      );
+    } finally {
+      rmSync(directory, { recursive: true });
+      if (perfMap !== "") rmSync(perfMap, { force: true });
+    }
+  });
+
+  it("a JVM that was asked for a perf map: Java methods by their names", async function () {
+    needsCommand(this, "java", "javac", "jcmd");
+    const directory = mkdtempSync(join(tmpdir(), "runtime-evidence-jvm-"));
+    let perfMap = "";
+    try {
+      writeFileSync(join(directory, "Hot.java"), HOT_JAVA);
+      execFileSync("javac", ["-d", directory, join(directory, "Hot.java")]);
+      const script = `java -XX:+PreserveFramePointer -cp ${directory} Hot & jvm=$!
+        sleep 3; jcmd $jvm Compiler.perfmap >&2; wait $jvm`;
+      const { records, pid, stderr } = await run(
+        [
+          ...["--function", "libjava.so:Java_java_io_UnixFileSystem_getLastModifiedTime*"],
+          ...["--symbolize", "--extensions", "--rate-limit", "50"],
+        ],
+        ["sh", "-c", script],
+      );
+      perfMap = `/tmp/perf-${pid}.map`;
+      if (!existsSync(perfMap)) skip(this, "this JVM has no Compiler.perfmap (Java 17)");
+      const named = records.flatMap(({ extensions }) => extensions?.stackSymbols ?? []);
+      assert.ok(
+        named.some((symbol) => /\bHot\.hotMethod\(int\)/.test(symbol)),
+        `${[...new Set(named)].join("\n")}\n${stderr}`,
       );
     } finally {
       rmSync(directory, { recursive: true });
