@@ -33,6 +33,7 @@ enum frame_kind {
 	FRAME_COUNTERS = 3, /* totals since start, of every probe */
 	FRAME_ATTACH_POINT = 4, /* what an attach point of function_call is; before its first event */
 	FRAME_PROCESS_RUNTIME = 5, /* the runtime of a process image; before its first function_call */
+	FRAME_SYMBOL = 6, /* what is at an address of a stack; before the first stack with it */
 	FRAME_FILE_OPEN = 16,
 	FRAME_PROCESS_EXEC = 17,
 	FRAME_TCP_STATE = 18,
@@ -195,6 +196,16 @@ struct attach_point_body {
 struct process_runtime_body {
 	__u8 runtime; /* enum process_runtime */
 	__u8 reserved[7];
+};
+
+/*
+ * In the process (header.pid, header.start_boot_ns), until its next process_runtime. Followed by the text,
+ * which is UTF-8.
+ */
+struct symbol_body {
+	__u64 address; /* as in the stack of a function_call */
+	__u16 text_length;
+	__u16 reserved[3];
 };
 
 /* Followed by json_length bytes of UTF-8 JSON: kernel, architecture, hooks on or off and why. */

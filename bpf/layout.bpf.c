@@ -48,6 +48,7 @@ struct frame_layout {
 	struct function_call_body function_call_body;
 	struct attach_point_body attach_point_body;
 	struct process_runtime_body process_runtime_body;
+	struct symbol_body symbol_body;
 	struct hello_body hello_body;
 	struct clock_body clock_body;
 	struct probe_counters probe_counters;

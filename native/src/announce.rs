@@ -1,15 +1,18 @@
-//! What has to be known before a function_call: what its attach point is, and what its process runs.
+//! What has to be known before a function_call: what its attach point is, what its process runs, and
+//! what is at the addresses of its stack.
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::mem::offset_of;
 use std::sync::mpsc::Receiver;
 
 use crate::elf::Binary;
 use crate::executable::{self, FileKey};
 use crate::frame;
-use crate::layout::{FRAME_FUNCTION_CALL, FrameHeader};
+use crate::layout::{FRAME_FUNCTION_CALL, FrameHeader, FunctionCallBody};
 use crate::process_maps;
 use crate::runtime::{self, Runtime};
+use crate::stack_symbols::{Stack, StackSymbols};
 use crate::symbols::{Symbols, Tables};
 use crate::targets::Notice;
 
@@ -24,6 +27,7 @@ pub struct Announcer {
     /// The start of each process whose runtime was written.
     processes: HashMap<u32, u64>,
     executables: HashMap<FileKey, Option<Runtime>>,
+    symbols: Option<StackSymbols>,
 }
 
 /// An attach point, and its frame until that is written.
@@ -35,18 +39,20 @@ struct Announced {
 
 impl Announcer {
     /// Nothing was written yet.
-    pub fn new(notices: Receiver<Notice>) -> Self {
+    pub fn new(notices: Receiver<Notice>, symbolize: bool) -> Self {
         Self {
             notices,
             points: HashMap::new(),
             processes: HashMap::new(),
             executables: HashMap::new(),
+            symbols: symbolize.then(StackSymbols::new),
         }
     }
 
     /// The frames that have to stand before this one.
     pub fn before(&mut self, sample: &[u8]) -> Vec<Vec<u8>> {
-        let Some((pid, start_boot_ns, id)) = function_call(sample) else { return Vec::new() };
+        let Some((stack, id)) = function_call(sample) else { return Vec::new() };
+        let Stack { pid, start_boot_ns, .. } = stack;
         // A point is announced before it is attached, so its notice is here before its first event.
         while let Ok(notice) = self.notices.try_recv() {
             self.take(notice);
@@ -61,14 +67,26 @@ impl Announcer {
             self.processes.insert(pid, start_boot_ns);
             let runtime = self.runtime(pid, start_boot_ns, id);
             frames.push(frame::process_runtime(pid, start_boot_ns, runtime as u8));
+            // Who reads that frame forgets them, too.
+            self.forget_symbols(pid);
+        }
+        if let Some(symbols) = &mut self.symbols {
+            frames.extend(symbols.before(&stack));
         }
         frames
+    }
+
+    fn forget_symbols(&mut self, pid: u32) {
+        if let Some(symbols) = &mut self.symbols {
+            symbols.forget(pid);
+        }
     }
 
     fn take(&mut self, notice: Notice) {
         match notice {
             Notice::Execed(pid) => {
                 self.processes.remove(&pid);
+                self.forget_symbols(pid);
             }
             Notice::AttachPoint { id, symbol, library, node_hash, runtime } => {
                 let frame = || frame::attach_point(id, &symbol, &library, &node_hash);
@@ -123,17 +141,24 @@ fn look_into(file: &File) -> Option<Runtime> {
     runtime::runtime_of_executable(&binary, &symbols)
 }
 
-/// Pid, start and attach point; none for other frames.
-fn function_call(sample: &[u8]) -> Option<(u32, u64, u32)> {
-    const POINT: usize = size_of::<FrameHeader>()
-        + std::mem::offset_of!(crate::layout::FunctionCallBody, attach_point);
+/// Process, stack and attach point; none for other frames.
+fn function_call(sample: &[u8]) -> Option<(Stack<'_>, u32)> {
+    const BODY: usize = size_of::<FrameHeader>();
+    const STACK: usize = BODY + size_of::<FunctionCallBody>();
     if u32::from(*sample.get(4)?) != FRAME_FUNCTION_CALL {
         return None;
     }
     let u32_at = |at: usize| Some(u32::from_le_bytes(*sample.get(at..)?.first_chunk()?));
-    let start = sample.get(std::mem::offset_of!(FrameHeader, start_boot_ns)..)?.first_chunk()?;
-    let pid = u32_at(std::mem::offset_of!(FrameHeader, pid))?;
-    Some((pid, u64::from_le_bytes(*start), u32_at(POINT)?))
+    let start = sample.get(offset_of!(FrameHeader, start_boot_ns)..)?.first_chunk()?;
+    let count = sample.get(BODY + offset_of!(FunctionCallBody, stack_count)..)?.first_chunk()?;
+    let stack = Stack {
+        pid: u32_at(offset_of!(FrameHeader, pid))?,
+        start_boot_ns: u64::from_le_bytes(*start),
+        namespace_pid: u32_at(offset_of!(FrameHeader, namespace_pid))?,
+        uid: u32_at(offset_of!(FrameHeader, uid))?,
+        addresses: sample.get(STACK..STACK + 8 * usize::from(u16::from_le_bytes(*count)))?,
+    };
+    Some((stack, u32_at(BODY + offset_of!(FunctionCallBody, attach_point))?))
 }
 
 #[cfg(test)]
@@ -165,7 +190,7 @@ mod tests {
     #[test]
     fn points_and_processes_are_announced_once_and_after_an_exec_again() {
         let (send, notices) = channel();
-        let mut announcer = Announcer::new(notices);
+        let mut announcer = Announcer::new(notices, true);
         send.send(point(4)).unwrap();
         let first = announcer.before(&call(0x3fff_ffff, 5, 4));
         assert_eq!(kinds(&first), [FRAME_ATTACH_POINT, FRAME_PROCESS_RUNTIME]);
@@ -180,6 +205,6 @@ mod tests {
     #[test]
     fn other_frames_need_nothing() {
         let (_send, notices) = channel();
-        assert!(Announcer::new(notices).before(&[0; 96]).is_empty());
+        assert!(Announcer::new(notices, true).before(&[0; 96]).is_empty());
     }
 }

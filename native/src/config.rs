@@ -96,6 +96,9 @@ pub struct Config {
     /// Return addresses of a function_call's stack, 0 to 127.
     #[serde(default)]
     pub stack_depth_max: u32,
+    /// Whether to say what is at the addresses of stacks. Needs stacks.
+    #[serde(default)]
+    pub symbolize: bool,
     /// Which calls of a function are reported; the others are counted as filtered.
     #[serde(default)]
     pub once: Once,
@@ -187,6 +190,7 @@ impl Config {
             functions: Vec::new(),
             attach_points_max: attach_points_max(),
             stack_depth_max: 0,
+            symbolize: false,
             once: Once::Off,
             rate_limit_per_second: 0,
             uretprobes: false,
@@ -254,6 +258,9 @@ impl Config {
         if self.stack_depth_max > FUNCTION_STACK_DEPTH_MAX {
             let limit = FUNCTION_STACK_DEPTH_MAX;
             return Err(wrong(format!("stack_depth_max must be at most {limit}")));
+        }
+        if self.symbolize && self.stack_depth_max == 0 {
+            return Err(wrong("symbolize needs stacks: stack_depth_max must be at least 1"));
         }
         Ok(())
     }
@@ -340,6 +347,8 @@ mod tests {
         assert!(calls(more).unwrap_err().contains("10000"));
         let deep = r#""functions":[{"spec":"a:b"}],"stack_depth_max":128"#;
         assert!(calls(deep).unwrap_err().contains("127"));
+        let bare = r#""functions":[{"spec":"a:b"}],"symbolize":true"#;
+        assert!(calls(bare).unwrap_err().contains("stack_depth_max"));
         assert!(refusal(r#"{"probes":["ssl_op"],"functions":[{"spec":"a:b"}]}"#).contains("both"));
     }
 

@@ -160,6 +160,18 @@ fn read(found: &OwnedFd) -> Result<Executable, Missing> {
     identify(File::from(file)).map_err(unreachable)
 }
 
+/// The file in which a process names the code that it compiled, if that is its own or root's: /tmp is
+/// everybody's.
+pub fn perf_map(pid: u32, namespace_pid: u32, uid: u32) -> Option<Executable> {
+    let root = follow(&format!("/proc/{pid}/root")).ok()?;
+    let found = open_beneath(&root, format!("/tmp/perf-{namespace_pid}.map").as_bytes()).ok()?;
+    let owner = status(found.as_fd()).ok()?.st_uid;
+    if owner != uid && owner != 0 {
+        return None;
+    }
+    read(&found).ok()
+}
+
 /// Tells which file it is.
 pub fn identify(file: File) -> Result<Executable, Error> {
     let status = status(file.as_fd())?;

@@ -6,11 +6,14 @@ use crate::clock;
 use crate::layout::{
     AttachPointBody, ClockBody, CountersBody, FRAME_ALIGN, FRAME_ATTACH_POINT, FRAME_CLOCK,
     FRAME_COUNTERS, FRAME_F_FINAL, FRAME_HELLO, FRAME_MAGIC, FRAME_PROCESS_RUNTIME,
-    FRAME_PROTOCOL_VERSION, FrameHeader, HelloBody, LAYOUT_HASH, ProcessRuntimeBody,
+    FRAME_PROTOCOL_VERSION, FRAME_SYMBOL, FrameHeader, HelloBody, LAYOUT_HASH, ProcessRuntimeBody,
+    SymbolBody,
 };
 
 /// Of a symbol or path; neither is longer in practice, and a frame of two such is believed.
 const ATTACH_POINT_TEXT_BYTES_MAX: usize = 8192;
+/// C++ names reach thousands, and there is one for each address of each process.
+const SYMBOL_TEXT_BYTES_MAX: usize = 1024;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("frames are little-endian: a big-endian probe would have to swap");
@@ -60,7 +63,17 @@ pub fn attach_point(id: u32, symbol: &str, library: &str, node_hash: &str) -> Ve
 /// What the process (pid, start) runs: `enum process_runtime`.
 pub fn process_runtime(pid: u32, start_boot_ns: u64, runtime: u8) -> Vec<u8> {
     let body = ProcessRuntimeBody { runtime, reserved: [0; 7] };
-    let mut frame = frame(FRAME_PROCESS_RUNTIME, 0, bytes_of(&body), &[]);
+    of_process(frame(FRAME_PROCESS_RUNTIME, 0, bytes_of(&body), &[]), pid, start_boot_ns)
+}
+
+/// What is at an address of the process (pid, start).
+pub fn symbol(pid: u32, start_boot_ns: u64, address: u64, text: &str) -> Vec<u8> {
+    let text = &text[..text.floor_char_boundary(SYMBOL_TEXT_BYTES_MAX)];
+    let body = SymbolBody { address, text_length: text.len() as u16, reserved: [0; 3] };
+    of_process(frame(FRAME_SYMBOL, 0, bytes_of(&body), text.as_bytes()), pid, start_boot_ns)
+}
+
+fn of_process(mut frame: Vec<u8>, pid: u32, start_boot_ns: u64) -> Vec<u8> {
     let (pid_at, start_at) = (offset_of!(FrameHeader, pid), offset_of!(FrameHeader, start_boot_ns));
     frame[pid_at..pid_at + 4].copy_from_slice(&pid.to_le_bytes());
     frame[start_at..start_at + 8].copy_from_slice(&start_boot_ns.to_le_bytes());
@@ -106,6 +119,7 @@ impl Plain for ClockBody {}
 impl Plain for CountersBody {}
 impl Plain for AttachPointBody {}
 impl Plain for ProcessRuntimeBody {}
+impl Plain for SymbolBody {}
 
 fn bytes_of<T: Plain>(value: &T) -> &[u8] {
     // SAFETY: a `Plain` type has no padding, so each of its bytes is initialised.

@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 /// Names the layout of frame.h; the hello frame carries it.
-pub const LAYOUT_HASH: u64 = 0x9c50_ba7b_177c_e46b;
+pub const LAYOUT_HASH: u64 = 0x9c39_2a0a_67f7_e711;
 /// `FRAME_MAGIC`.
 pub const FRAME_MAGIC: u32 = 0x4656_4552;
 /// `FRAME_PROTOCOL_VERSION`.
@@ -34,6 +34,8 @@ pub const FRAME_COUNTERS: u32 = 3;
 pub const FRAME_ATTACH_POINT: u32 = 4;
 /// Of `enum frame_kind`.
 pub const FRAME_PROCESS_RUNTIME: u32 = 5;
+/// Of `enum frame_kind`.
+pub const FRAME_SYMBOL: u32 = 6;
 /// Of `enum frame_kind`.
 pub const FRAME_FILE_OPEN: u32 = 16;
 /// Of `enum frame_kind`.
@@ -396,6 +398,23 @@ pub struct ProcessRuntimeBody {
 const _: () = assert!(size_of::<ProcessRuntimeBody>() == 8);
 const _: () = assert!(std::mem::offset_of!(ProcessRuntimeBody, runtime) == 0);
 const _: () = assert!(std::mem::offset_of!(ProcessRuntimeBody, reserved) == 1);
+
+/// `struct symbol_body`, 16 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SymbolBody {
+    /// At byte 0.
+    pub address: u64,
+    /// At byte 8.
+    pub text_length: u16,
+    /// At byte 10.
+    pub reserved: [u16; 3],
+}
+
+const _: () = assert!(size_of::<SymbolBody>() == 16);
+const _: () = assert!(std::mem::offset_of!(SymbolBody, address) == 0);
+const _: () = assert!(std::mem::offset_of!(SymbolBody, text_length) == 8);
+const _: () = assert!(std::mem::offset_of!(SymbolBody, reserved) == 10);
 
 /// `struct hello_body`, 32 bytes.
 #[repr(C)]

@@ -12,6 +12,7 @@
 mod announce;
 mod attach;
 mod attachments;
+mod byte_cache;
 mod check;
 mod clock;
 #[cfg(test)]
@@ -41,6 +42,7 @@ mod node_hash;
 mod open;
 mod output;
 mod perf;
+mod perf_map;
 mod perf_record;
 mod plan;
 mod privilege;
@@ -51,6 +53,7 @@ mod refusal;
 mod returns;
 mod runtime;
 mod selection;
+mod stack_symbols;
 mod stop;
 mod symbols;
 mod targets;
@@ -146,7 +149,7 @@ fn capture() -> Result<(), Failure> {
     let uprobes = prepared.map(|prepared| Uprobes::start(prepared, &config)).transpose()?;
     privilege::lock(needs)?;
     if let Some(uprobes) = uprobes {
-        pump.add_uprobes(uprobes);
+        pump.add_uprobes(uprobes, config.symbolize);
     }
     pump.run(&hello)
 }

@@ -23,6 +23,25 @@ pub fn executable_mappings(pid: u32) -> Vec<Mapping> {
     parse(pid, &read(pid))
 }
 
+/// For each of these addresses the file's executable mapping that has it, and where it is in the file.
+/// Of one look at the process: none for memory without a file, and for what is not mapped.
+pub fn files_at(pid: u32, addresses: &[u64]) -> Vec<Option<(Mapping, u64)>> {
+    locate(pid, &read(pid), addresses)
+}
+
+fn locate(pid: u32, text: &[u8], addresses: &[u64]) -> Vec<Option<(Mapping, u64)>> {
+    let lines = text.split(|byte| *byte == b'\n').filter_map(fields);
+    let regions: Vec<_> = lines.filter(|fields| fields.executable).collect();
+    let locate = |address: &u64| {
+        // The kernel lists them in the order of their addresses.
+        let after = regions.partition_point(|region| region.address <= *address);
+        let region = regions.get(after.checked_sub(1)?)?;
+        let offset = (address - region.address).checked_add(region.offset)?;
+        (*address < region.end).then(|| (region.mapping(pid), offset))
+    };
+    addresses.iter().map(locate).collect()
+}
+
 /// Paths of all mapped files, executable or not, for telling the runtime.
 pub fn mapped_paths(pid: u32) -> Vec<Vec<u8>> {
     let text = read(pid);
@@ -85,13 +104,7 @@ fn parse(pid: u32, text: &[u8]) -> Vec<Mapping> {
     text.split(|byte| *byte == b'\n')
         .filter_map(fields)
         .filter(|fields| fields.executable)
-        .map(|Fields { address, end, inode, path, .. }| Mapping {
-            pid,
-            address,
-            end,
-            inode,
-            path: unescape(path),
-        })
+        .map(|fields| fields.mapping(pid))
         .collect()
 }
 
@@ -102,6 +115,13 @@ struct Fields<'a> {
     offset: u64,
     inode: u64,
     path: &'a [u8],
+}
+
+impl Fields<'_> {
+    fn mapping(&self, pid: u32) -> Mapping {
+        let Fields { address, end, inode, path, .. } = *self;
+        Mapping { pid, address, end, inode, path: unescape(path) }
+    }
 }
 
 /// `address-end perms offset dev inode   path`; none for memory without a file.
@@ -162,6 +182,16 @@ mod tests {
             (first.pid, first.inode, first.address, first.end),
             (3, 7, 0x401_000, 0x402_000)
         );
+    }
+
+    #[test]
+    fn an_address_of_code_leads_to_a_place_in_a_file() {
+        let addresses = [0x401_234, 0x400_010, 0x402_000, 0x7f_0000_0010, 0x7f_0000_3000];
+        let found = locate(3, TEXT, &addresses);
+        let offsets: Vec<_> = found.iter().map(|at| at.as_ref().map(|at| at.1)).collect();
+        assert_eq!(offsets, [Some(0x1234), None, None, None, None]);
+        let of_memfd = locate(3, TEXT, &[0x7f_0000_2fff]);
+        assert_eq!(of_memfd[0].as_ref().map(|at| at.1), Some(0xfff));
     }
 
     #[test]

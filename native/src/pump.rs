@@ -117,8 +117,9 @@ impl Pump {
     }
 
     /// Attaches to what already runs, and from then on to what starts.
-    pub fn add_uprobes(&mut self, mut uprobes: Uprobes) {
-        *self.announcer.borrow_mut() = uprobes.notices.take().map(Announcer::new);
+    pub fn add_uprobes(&mut self, mut uprobes: Uprobes, symbolize: bool) {
+        let notices = uprobes.notices.take();
+        *self.announcer.borrow_mut() = notices.map(|notices| Announcer::new(notices, symbolize));
         uprobes.begin();
         self.uprobes = Some(uprobes);
     }

@@ -149,6 +149,25 @@ impl Symbols {
         self.symbols.iter().any(|symbol| self.name(symbol) == Some(name))
     }
 
+    /// The function that has the byte at this address, and where it begins. Only functions whose size
+    /// the file says have more than their name.
+    pub fn at(&self, address: u64) -> Option<(&str, u64)> {
+        let end = self.symbols.partition_point(|symbol| symbol.address <= address);
+        let groups = self.symbols.get(..end)?.chunk_by(|one, other| one.address == other.address);
+        let group = groups.into_iter().next_back()?;
+        let start = group.first()?.address;
+        let size = group.iter().map(|symbol| symbol.size).max()?;
+        let (name, _) = self.canonical(group)?;
+        (address.checked_sub(start)? < size).then_some((name, start))
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let symbols = self.symbols.capacity().saturating_mul(size_of::<Symbol>());
+        let names = self.dynamic_names.capacity().saturating_add(self.static_names.capacity());
+        symbols.saturating_add(names)
+    }
+
     /// At most `limit` functions that answer the query, one per address.
     pub fn find(&self, binary: &Binary, query: &SymbolQuery, limit: usize) -> Found {
         if let SymbolQuery::Offset(offset) = query {

@@ -4,7 +4,7 @@
  * It is compiled once from the two tables that also make `toRecord` and `encodeRecord`: where in a frame a
  * field stands (`frames/fields.ts`) and which attribute it becomes (`otlp/mapping.ts`). A test holds that
  * the bytes are the same as by way of the record. Frames with anything out of the ordinary (a string that is
- * empty or not ASCII, a truncation) take that way, so that each special rule stands in one place.
+ * empty or not ASCII, a truncation, a symbolised stack) take that way, so that each special rule stands in one place.
  */
 import type { FrameContext } from "../frames/context.ts";
 import { FRAME_FIELDS, type FrameEventType } from "../frames/fields.ts";
@@ -127,6 +127,7 @@ export function encodeFrame(
   const parts = PLANS[type];
   if ((frameFlags(buffer, start) & UNUSUAL_FLAGS) !== 0) return false;
   const { frames } = context;
+  if (type === "function_call" && frames.stackSymbols.knows(buffer, start)) return false;
   const { clock } = frames;
   const boot = start + BOOT_NS_OFFSET;
   clock.toWall(buffer.readUInt32LE(boot), buffer.readUInt32LE(boot + 4));

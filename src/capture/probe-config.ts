@@ -55,6 +55,8 @@ export interface UprobeOptions {
   attach_points_max?: number;
   /** Return addresses of a function_call; 0 is none. */
   stack_depth_max?: number;
+  /** Say what is at the addresses of stacks. */
+  symbolize?: boolean;
   /** Report the first call of a function only. */
   once?: "process" | "container";
   /** Calls of one function; 0 is no limit. */

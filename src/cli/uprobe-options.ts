@@ -16,6 +16,7 @@ import { parseCount, repeatable } from "./quantity.ts";
 export interface UprobeFlags {
   function?: string[];
   stackDepth?: number;
+  symbolize?: boolean;
   once?: "process" | "container";
   rateLimit?: number;
   attachPointsMax?: number;
@@ -38,6 +39,7 @@ export function addUprobeOptions(command: Command): Command {
       `return addresses of each function_call, up to ${STACK_DEPTH_LIMIT} (default: 0)`,
       atMost(STACK_DEPTH_LIMIT, 0),
     )
+    .option("--symbolize", "say which functions the addresses of stacks are in; with --stack-depth")
     .addOption(
       new Option(
         "--once <scope>",
@@ -83,11 +85,18 @@ function atMost(maximum: number, minimum: number): (text: string) => number {
   };
 }
 
-/** What the flags tell the probe. */
+/**
+ * What the flags tell the probe.
+ * @throws RuntimeEvidenceError `usage` when stacks are to be symbolised and none are taken.
+ */
 export function readUprobeOptions(flags: UprobeFlags): UprobeOptions {
+  if (flags.symbolize === true && (flags.stackDepth ?? 0) === 0) {
+    throw new RuntimeEvidenceError("usage", "--symbolize needs stacks: add --stack-depth 16");
+  }
   return {
     ...(flags.function === undefined ? {} : { functions: flags.function.map((spec) => ({ spec })) }),
     ...(flags.stackDepth === undefined ? {} : { stack_depth_max: flags.stackDepth }),
+    ...(flags.symbolize === undefined ? {} : { symbolize: flags.symbolize }),
     ...(flags.once === undefined ? {} : { once: flags.once }),
     ...(flags.rateLimit === undefined ? {} : { rate_limit_per_second: flags.rateLimit }),
     ...(flags.attachPointsMax === undefined ? {} : { attach_points_max: flags.attachPointsMax }),

@@ -20,6 +20,8 @@ export interface Extensions {
   entryOnly?: true;
   /** Of an `entryOnly` TLS operation: the bytes that were asked for. */
   bytesRequested?: number | bigint;
+  /** What is at each address of `stack`; an empty string where it is not known. */
+  stackSymbols?: readonly string[];
   /** A string of the event was longer than its limit and was cut. */
   truncated?: boolean;
 }

@@ -26,7 +26,8 @@ const RUNTIMES: readonly string[] = (() => {
   return names;
 })();
 
-function readStack(buffer: Buffer, start: number): string[] | undefined {
+/** The return addresses; `undefined` when none were taken. */
+export function readStack(buffer: Buffer, start: number): string[] | undefined {
   const count = stackCount(buffer, start);
   if (count === 0) return undefined;
   const addresses: string[] = [];

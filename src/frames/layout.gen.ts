@@ -9,7 +9,7 @@ export interface FieldLayout {
 }
 
 /** Names the layout below; a hello frame with another hash comes from another build. */
-export const LAYOUT_HASH = 0x9c50ba7b177ce46bn;
+export const LAYOUT_HASH = 0x9c392a0a67f7e711n;
 export const FRAME_MAGIC = 1180058962;
 export const FRAME_PROTOCOL_VERSION = 1;
 export const FRAME_ALIGN = 8;
@@ -24,6 +24,7 @@ export const FrameKind = {
   COUNTERS: 3,
   ATTACH_POINT: 4,
   PROCESS_RUNTIME: 5,
+  SYMBOL: 6,
   FILE_OPEN: 16,
   PROCESS_EXEC: 17,
   TCP_STATE: 18,
@@ -208,6 +209,14 @@ export const PROCESS_RUNTIME_BODY_SIZE = 8;
 export const PROCESS_RUNTIME_BODY = {
   runtime: { offset: 0, size: 1, signed: false, count: 1 },
   reserved: { offset: 1, size: 1, signed: false, count: 7 },
+} as const satisfies Record<string, FieldLayout>;
+
+/** `struct symbol_body`. */
+export const SYMBOL_BODY_SIZE = 16;
+export const SYMBOL_BODY = {
+  address: { offset: 0, size: 8, signed: false, count: 1 },
+  text_length: { offset: 8, size: 2, signed: false, count: 1 },
+  reserved: { offset: 10, size: 2, signed: false, count: 3 },
 } as const satisfies Record<string, FieldLayout>;
 
 /** `struct hello_body`. */

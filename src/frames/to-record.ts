@@ -7,6 +7,7 @@ import { type EvidenceRecord, integerFromBigInt, type JsonValue } from "../evide
 import type { FrameContext } from "./context.ts";
 import { FRAME_FIELDS, type FrameEventType } from "./fields.ts";
 import { type FrameField, isEntryOnly } from "./frame-field.ts";
+import { readStack } from "./function-call.ts";
 import { BOOT_NS_OFFSET, frameFlags, frameNamespacePid, framePid, START_BOOT_NS_OFFSET } from "./header.ts";
 import { FrameFlag, SocketAttribution } from "./layout.gen.ts";
 import { SSL_BYTES_OFFSET } from "./ssl-op.ts";
@@ -40,7 +41,7 @@ export function toRecord(
   start: number,
   context: FrameContext,
 ): DecodedEvent {
-  const extensions = readExtensions(type, buffer, start);
+  const extensions = readExtensions(type, buffer, start, context);
   const members = (fields: readonly FrameField[]): Record<string, JsonValue> => {
     const values: Record<string, JsonValue> = {};
     for (const field of fields) {
@@ -93,7 +94,12 @@ function readText(member: string, bytes: Buffer, extensions: Extensions): string
   return bytes.toString("utf8");
 }
 
-function readExtensions(type: FrameEventType, buffer: Buffer, start: number): Extensions {
+function readExtensions(
+  type: FrameEventType,
+  buffer: Buffer,
+  start: number,
+  { stackSymbols }: FrameContext,
+): Extensions {
   const extensions: Extensions = {};
   const flags = frameFlags(buffer, start);
   if ((flags & FrameFlag.PATH_AT_EXIT) !== 0) extensions.pathRead = "exit";
@@ -106,6 +112,10 @@ function readExtensions(type: FrameEventType, buffer: Buffer, start: number): Ex
     if (type === "ssl_op") {
       extensions.bytesRequested = integerFromBigInt(buffer.readBigUInt64LE(start + SSL_BYTES_OFFSET));
     }
+  }
+  if (type === "function_call" && stackSymbols.knows(buffer, start)) {
+    const symbols = stackSymbols.of(buffer, start, readStack(buffer, start) ?? []);
+    if (symbols !== undefined) extensions.stackSymbols = symbols;
   }
   if (type === "process_exec") {
     extensions.startTime = integerFromBigInt(buffer.readBigUInt64LE(start + START_BOOT_NS_OFFSET));

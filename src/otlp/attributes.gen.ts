@@ -256,6 +256,14 @@ export const ATTR_RUNTIME_EVIDENCE_FUNCTION_CALL_RUNTIME = "runtime_evidence.fun
 export const ATTR_RUNTIME_EVIDENCE_FUNCTION_CALL_STACK = "runtime_evidence.function_call.stack";
 
 /**
+ * What is at each address of the stack, as function, offset and file; empty text where it is not known.
+ *
+ * An extension, no part of Runtime Evidence v1. As long as `runtime_evidence.function_call.stack`.
+ */
+export const ATTR_RUNTIME_EVIDENCE_FUNCTION_CALL_STACK_SYMBOLS =
+  "runtime_evidence.function_call.stack_symbols";
+
+/**
  * Canonical hash of the function for reachability joins (`node_hash`).
  */
 export const ATTR_RUNTIME_EVIDENCE_FUNCTION_CALL_NODE_HASH = "runtime_evidence.function_call.node_hash";

@@ -143,5 +143,10 @@ export const extensionFields = [
     key: attributes.ATTR_RUNTIME_EVIDENCE_SSL_OP_BYTES_REQUESTED,
     type: "integer",
   },
+  {
+    member: "stackSymbols",
+    key: attributes.ATTR_RUNTIME_EVIDENCE_FUNCTION_CALL_STACK_SYMBOLS,
+    type: "string-array",
+  },
   { member: "truncated", key: attributes.ATTR_RUNTIME_EVIDENCE_TRUNCATED, type: "boolean" },
 ] as const satisfies readonly (FieldMapping & { readonly member: keyof Extensions })[];

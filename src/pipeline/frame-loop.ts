@@ -145,6 +145,10 @@ class FrameLoop {
         return;
       case FrameKind.PROCESS_RUNTIME:
         this.#taken(this.#options.context.runtimes.take(buffer, start));
+        this.#options.context.stackSymbols.forget(buffer, start);
+        return;
+      case FrameKind.SYMBOL:
+        this.#taken(this.#options.context.stackSymbols.take(buffer, start));
         return;
       default:
         this.damage.unknownFrames++;

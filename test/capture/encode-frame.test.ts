@@ -17,6 +17,7 @@ import {
   processExecFrame,
   processRuntimeFrame,
   sslOpFrame,
+  symbolFrame,
   tcpStateFrame,
 } from "../frames/build-frame.ts";
 
@@ -213,5 +214,7 @@ describe("frame to OTLP", () => {
     assert.equal(straight(fileOpenFrame({ flags: FrameFlag.PATH_AT_EXIT }), context, 1), undefined);
     assert.equal(straight(sslOpFrame({ flags: FrameFlag.ENTRY_ONLY }), context, 1), undefined);
     assert.equal(straight(functionCallFrame({ attachPoint: 3 }), context, 1), undefined);
+    assert.equal(context.stackSymbols.take(symbolFrame({ pid: 7 }), 0), undefined);
+    assert.equal(straight(functionCallFrame({ pid: 7, stack: [0x40_1000n] }), context, 1), undefined);
   });
 });

@@ -22,16 +22,27 @@ describe("options about uprobes", () => {
   it("reach the probe under its own names", () => {
     const flags = parse(
       ...["--function", "libssl*:SSL_*", "--function", "/usr/bin/app:+0x1a2b", "--stack-depth", "16"],
+      ...["--symbolize"],
       ...["--once", "container", "--rate-limit", "100", "--attach-points-max", "5000", "--uretprobes"],
     );
     assert.deepEqual(readUprobeOptions(flags), {
       functions: [{ spec: "libssl*:SSL_*" }, { spec: "/usr/bin/app:+0x1a2b" }],
       stack_depth_max: 16,
+      symbolize: true,
       once: "container",
       rate_limit_per_second: 100,
       attach_points_max: 5000,
       uretprobes: true,
     });
+  });
+
+  it("to symbolise stacks that are not taken is refused with what to add", () => {
+    for (const words of [["--symbolize"], ["--symbolize", "--stack-depth", "0"]]) {
+      assert.throws(
+        () => readUprobeOptions(parse(...words)),
+        (error) => error instanceof RuntimeEvidenceError && /--stack-depth/.test(error.message),
+      );
+    }
   });
 
   it("that are not given are left to the probe", () => {

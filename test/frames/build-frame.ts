@@ -31,6 +31,8 @@ import {
   ProbeId,
   SSL_OP_BODY,
   SSL_OP_BODY_SIZE,
+  SYMBOL_BODY,
+  SYMBOL_BODY_SIZE,
   TCP_STATE_BODY,
   TCP_STATE_BODY_SIZE,
 } from "../../src/frames/layout.gen.ts";
@@ -191,6 +193,14 @@ export function processRuntimeFrame(options: HeaderOptions & { runtime?: number 
   const body = Buffer.alloc(PROCESS_RUNTIME_BODY_SIZE);
   body.writeUInt8(options.runtime ?? 0);
   return frame(FrameKind.PROCESS_RUNTIME, 0, body, [], { ...noEvent, ...options });
+}
+
+export function symbolFrame(options: HeaderOptions & { address?: bigint; text?: string }): Buffer {
+  const text = Buffer.from(options.text ?? "main+0x1c (app)");
+  const body = Buffer.alloc(SYMBOL_BODY_SIZE);
+  body.writeBigUInt64LE(options.address ?? 0x40_1000n, SYMBOL_BODY.address.offset);
+  body.writeUInt16LE(text.length, SYMBOL_BODY.text_length.offset);
+  return frame(FrameKind.SYMBOL, 0, body, [text], { ...noEvent, ...options });
 }
 
 export function helloFrame(

@@ -137,6 +137,7 @@ describe("a v1 record sent as OTLP and rebuilt", () => {
       namespacePid: 3,
       startTime: 2n ** 62n,
       attribution: "owner",
+      stackSymbols: ["main+0x1c (app)", "", "JS:*f\u00fc /a.js:1:13"],
       truncated: true,
     };
     const [decoded] = decodeRequest(request([record], extensions));

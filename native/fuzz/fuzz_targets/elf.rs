@@ -34,6 +34,9 @@ fuzz_target!(|data: &[u8]| {
                 node_hash::node_hash(&identity, &function.place).len(),
                 "sha256:".len() + 64
             );
+            let at = symbols.at(function.address);
+            assert!(at.is_none_or(|(_, start)| start == function.address));
+            assert_eq!(at.is_none(), function.size == 0);
         }
     }
 });

@@ -16,6 +16,8 @@ pub mod glob;
 pub mod instruction;
 #[path = "../../src/node_hash.rs"]
 pub mod node_hash;
+#[path = "../../src/perf_map.rs"]
+pub mod perf_map;
 #[path = "../../src/read_at.rs"]
 pub mod read_at;
 #[path = "../../src/returns.rs"]
