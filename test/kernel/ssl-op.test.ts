@@ -180,6 +180,17 @@ describe("ssl_op", function () {
     }
   });
 
+  it("a half-closed connection gives what was really moved, both ways", async () => {
+    const serving = await server("r1000", "w2000");
+    const closing = await client("client", port, certificates.ca, "w1000", "half", "r2000");
+    const sent = await closing.next();
+    assert.deepEqual({ read: sent.read, written: sent.written }, { read: 2000, written: 1000 });
+    await serving.next();
+    const found = await records();
+    assert.deepEqual(bytesOf(found, closing.pid), { read: 2000, written: 1000 });
+    assert.deepEqual(bytesOf(found, serving.pid), { read: 1000, written: 2000 });
+  });
+
   it("a connection closed under TLS and a failing handshake add nothing false", async () => {
     const serving = await server("drain");
     const closing = await client("abrupt", port, certificates.ca, 100);

@@ -9,7 +9,8 @@ tls-peer.py distrust PORT                         trusts no CA: the handshake fa
 tls-peer.py load KEY CERTIFICATE CA SECONDS       a server of many threads and eight clients in one process;
                                                   prints {"errors"}: echoes that were not what was sent
 
-A step is rBYTES or wBYTES, `head` (reads up to an empty line) or `drain` (reads to the end). DELAY_MS in the
+A step is rBYTES or wBYTES, `head` (reads up to an empty line), `drain` (reads to the end) or `half` (closes the
+sending half of the TCP connection). DELAY_MS in the
 environment is slept before `ssl` is loaded, SETTLE_MS after. Prints {"pid", "read", "written"} as JSON: a
 client at its end, a server once it listens and once per connection.
 """
@@ -39,6 +40,10 @@ def run_step(session, step):
         while not text.endswith(b"\r\n\r\n"):
             text += session.recv(65536)
         return len(text), 0
+    if step == "half":
+        # Not the method of SSLSocket, which forgets its session first.
+        socket.socket.shutdown(session, socket.SHUT_WR)
+        return 0, 0
     if step == "drain":
         read = 0
         while chunk := session.recv(65536):
