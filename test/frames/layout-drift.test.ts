@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { Btf } from "../../bpf/btf.ts";
 import { collectLayout, differences, layoutHash, renderTypeScript } from "../../bpf/generate-layout.ts";
 import { FRAME_HEADER_SIZE, LAYOUT_HASH } from "../../src/frames/layout.gen.ts";
+import { skip } from "../skip.ts";
 
 const bpf = fileURLToPath(new URL("../../bpf/", import.meta.url));
 const COMPILE_TIMEOUT_MS = 30_000;
@@ -23,8 +24,7 @@ describe("layout drift", function () {
 
   before(function () {
     if (spawnSync("clang", ["--version"]).error !== undefined) {
-      console.log("    skipped: clang is not installed, so bpf/ can't be compiled");
-      this.skip();
+      skip(this, "clang is not installed, so bpf/ can't be compiled");
     }
     directory = mkdtempSync(join(tmpdir(), "layout-drift-"));
   });
