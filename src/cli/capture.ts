@@ -10,18 +10,12 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { Hello, HookState } from "../frames/control.ts";
 import { startLiveCapture } from "../pipeline/capture.ts";
 import { EXPORTER_USER_DEFAULT, findAccount } from "../pipeline/give-up-root.ts";
-import {
-  createConsole,
-  exitCodeOfCapture,
-  printLine,
-  printResult,
-  type RunConsole,
-} from "./capture-console.ts";
+import { createConsole, printLine, type RunConsole } from "./capture-console.ts";
 import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
 import { addFilterOptions, readFilters } from "./filter-options.ts";
 import type { SetExitCode } from "./program.ts";
 import { parseDurationMs, parseRingBytes } from "./quantity.ts";
-import { handleSignals } from "./signals.ts";
+import { runToEnd } from "./run-to-end.ts";
 import { addUprobeOptions, readUprobeOptions, resolveEvents, type UprobeFlags } from "./uprobe-options.ts";
 
 interface CaptureFlags extends SinkFlags, UprobeFlags {
@@ -103,20 +97,7 @@ async function runCapture(commandLine: readonly string[], flags: CaptureFlags): 
       onDiagnostic: (diagnostic) => sayDiagnostic(diagnostic, flags.status === true, screen),
     },
   );
-  screen.watch(running);
-  const unhandle = handleSignals(running);
-  try {
-    const result = await running.result;
-    screen.end();
-    printResult(result, flags.summary, sinks.otlp === undefined ? "written" : "exported", screen.print);
-    const own = exitCodeOfCapture(result);
-    if (running.command === undefined || !result.commandStarted) return own;
-    // A capture that fails does not take its command down.
-    return (await running.command.exitCode) || own;
-  } finally {
-    screen.end();
-    unhandle();
-  }
+  return runToEnd(running, sinks, flags.summary, screen);
 }
 
 /**

@@ -4,10 +4,10 @@
 import { Command } from "commander";
 import { openReplaySource } from "../capture/replay-source.ts";
 import { startReplay } from "../pipeline/capture.ts";
-import { createConsole, exitCodeOfCapture, printLine, printResult } from "./capture-console.ts";
+import { createConsole, printLine } from "./capture-console.ts";
 import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
 import type { SetExitCode } from "./program.ts";
-import { handleSignals } from "./signals.ts";
+import { runToEnd } from "./run-to-end.ts";
 
 export function replayCommand(setExitCode: SetExitCode): Command {
   const command = new Command("replay")
@@ -29,16 +29,6 @@ Examples:
         { sinks, shutdownTimeoutMs: flags.shutdownTimeout },
         () => {},
       );
-      screen.watch(running);
-      const unhandle = handleSignals(running);
-      try {
-        const result = await running.result;
-        screen.end();
-        printResult(result, flags.summary, sinks.otlp === undefined ? "written" : "exported", screen.print);
-        setExitCode(exitCodeOfCapture(result));
-      } finally {
-        screen.end();
-        unhandle();
-      }
+      setExitCode(await runToEnd(running, sinks, flags.summary, screen));
     });
 }
