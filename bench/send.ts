@@ -21,6 +21,7 @@ import { createSender } from "../src/delivery/create-sender.ts";
 import { startDelivery } from "../src/delivery/delivery.ts";
 import { createMemoryQueue } from "../src/delivery/memory-queue.ts";
 import { readOtlpOptions } from "../src/delivery/otlp-environment.ts";
+import { steadyUnixMs } from "../src/delivery/steady-clock.ts";
 import { startProcess } from "../test/process.ts";
 
 const THIS_FILE = fileURLToPath(import.meta.url);
@@ -51,7 +52,7 @@ async function sendOurs(port: number, records: number): Promise<Measured> {
     const queue = createMemoryQueue();
     const delivery = startDelivery({ queue, sender: createSender(options), report: console.error });
     for (let sent = 0; sent < total; sent += FULL_REQUEST_RECORDS) {
-      await queue.offer({ body, recordCount: FULL_REQUEST_RECORDS, sealedAtMs: performance.now() });
+      await queue.offer({ body, recordCount: FULL_REQUEST_RECORDS, sealedAtUnixMs: steadyUnixMs() });
     }
     const { delivered } = await delivery.drain(120_000);
     if (!delivered) throw new Error("not everything was delivered");

@@ -8,8 +8,16 @@ export interface SealedRequest {
   /** Protobuf of `ExportLogsServiceRequest`; other encodings are made from it when sent. */
   readonly body: Buffer;
   readonly recordCount: number;
-  /** `performance.now()` when sealed. */
-  readonly sealedAtMs: number;
+  /** When it was sealed: `steadyUnixMs()`, milliseconds since the Unix epoch. Its age survives a restart. */
+  readonly sealedAtUnixMs: number;
+  /** The stream its records belong to, where they have one; then the two sequence numbers are there as well. */
+  readonly streamId?: string;
+  /** Lowest sequence number of its records. */
+  readonly firstSequence?: number;
+  /** Highest sequence number of its records. */
+  readonly lastSequence?: number;
+  /** How many of its records each probe made. */
+  readonly recordsByProbe?: ReadonlyMap<string, number>;
 }
 
 /**

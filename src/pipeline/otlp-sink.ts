@@ -9,6 +9,7 @@ import { createBatch } from "../delivery/batch.ts";
 import { type Delivery, type DeliveryCounters, startDelivery } from "../delivery/delivery.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
+import { steadyUnixMs } from "../delivery/steady-clock.ts";
 import type { FrameContext } from "../frames/context.ts";
 import { PROBE_NAMES } from "../frames/control.ts";
 import type { FrameEventType } from "../frames/fields.ts";
@@ -139,7 +140,7 @@ export class OtlpSink implements EventSink {
   }
 
   #seal(): void {
-    const request = { ...this.#builder.seal(), sealedAtMs: performance.now() };
+    const request = { ...this.#builder.seal(), sealedAtUnixMs: steadyUnixMs() };
     this.#tallies.set(request, this.#tally);
     this.#tally = new Uint32Array(PROBE_NAMES.length);
     const offer = this.#options.queue.offer(request);

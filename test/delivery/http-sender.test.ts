@@ -70,7 +70,7 @@ describe("the HTTP sender", () => {
   it("posts JSON with http/json", async () => {
     const { port, requests } = await recorder();
     const sender = createSender(optionsFor("http/json", port));
-    const empty = { body: Buffer.alloc(0), recordCount: 0, sealedAtMs: 0 };
+    const empty = { body: Buffer.alloc(0), recordCount: 0, sealedAtUnixMs: 0 };
     assert.equal((await sender.send(empty, never)).kind, "accepted");
     await sender.close();
     assert.equal(requests[0]?.head.headers["content-type"], "application/json");
@@ -80,7 +80,7 @@ describe("the HTTP sender", () => {
   it("takes a body that is no OTLP request, and so has no JSON form, as permanent", async () => {
     const { port, requests } = await recorder();
     const sender = createSender(optionsFor("http/json", port));
-    const cut = { body: Buffer.from([0x0a, 0x7f]), recordCount: 1, sealedAtMs: 0 };
+    const cut = { body: Buffer.from([0x0a, 0x7f]), recordCount: 1, sealedAtUnixMs: 0 };
     const outcome = await sender.send(cut, never);
     await sender.close();
     assert.equal(outcome.kind === "permanent" && outcome.reason, "encoding");

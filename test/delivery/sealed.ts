@@ -1,9 +1,10 @@
 /** Requests and senders for tests of delivery. */
 import type { SealedRequest, Sender, SendOutcome } from "../../src/delivery/outcome.ts";
+import { steadyUnixMs } from "../../src/delivery/steady-clock.ts";
 
 /** A request whose body is a valid protobuf message of exactly `bytes` bytes (unknown field 15, zeros). */
 export function sealed(bytes: number, recordCount = 1): SealedRequest {
-  return { body: unknownField(bytes), recordCount, sealedAtMs: performance.now() };
+  return { body: unknownField(bytes), recordCount, sealedAtUnixMs: steadyUnixMs() };
 }
 
 function unknownField(bytes: number): Buffer {
@@ -21,7 +22,7 @@ function unknownField(bytes: number): Buffer {
 
 /** A request that can be told from others by its single byte of body. */
 export function numbered(number: number): SealedRequest {
-  return { body: Buffer.from([number]), recordCount: 1, sealedAtMs: performance.now() };
+  return { body: Buffer.from([number]), recordCount: 1, sealedAtUnixMs: steadyUnixMs() };
 }
 
 /** The number of a `numbered` request. */

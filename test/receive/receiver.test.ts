@@ -37,7 +37,7 @@ describe("the receiver", () => {
           await queue.offer({
             body: Buffer.from("0a00".repeat(size), "hex"),
             recordCount: size,
-            sealedAtMs: 0,
+            sealedAtUnixMs: 0,
           });
         }
         assert.deepEqual(await delivery.drain(5000), { delivered: true, recordsLeft: 0 });
