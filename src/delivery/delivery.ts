@@ -1,24 +1,33 @@
 /**
  * Delivers what is in a queue: N requests in flight, each tried until the collector has it, says that it never
- * will, or the allowed time is over. Every record that was taken from the queue ends in exactly one counter.
+ * will, or it is too old. Every record that was taken from the queue ends in exactly one counter.
  *
- *   queue ──take──► lease ──send──► accepted ──────► acknowledge, count accepted and rejected
- *                     ▲      │
- *                     │      ├────► retryable ─────► wait (backoff or what the collector asked for), send again
- *                     │      └────► permanent, too-large, given up ─► acknowledge, count lost by reason
- *                     └─ release ◄── aborted: still in the queue
+ *   queue ──take──► lease ──► part ──send──► accepted ──────► count accepted and rejected
+ *                     ▲        ▲       │
+ *                     │        │       ├───► retryable ─────► wait (backoff or what the collector asked for), again
+ *                     │        └───────┼──── too-large ─────► two halves; one record by itself: dead letter, lost
+ *                     │                └───► permanent, too old ─► dead letter (not when too old), lost by reason
+ *                     └─ release ◄── stopped: still in the queue         ... no part left ─► acknowledge
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { SealedRequest, Sender, SendOutcome } from "./outcome.ts";
+import type { DeadLetter } from "./dead-letter.ts";
+import { DeliveryBooks, type DeliveryCounters, type Refusal } from "./delivery-books.ts";
+import type { LossReason, SealedRequest, Sender, SendOutcome } from "./outcome.ts";
 import type { DeliveryQueue, Lease } from "./queue.ts";
+import { said } from "./remote-text.ts";
 import { createReport, REPORT_INTERVAL_MS, type Report } from "./report.ts";
+import { type RequestPart, RequestParts } from "./request-parts.ts";
 import { RETRY_DEFAULTS, type RetryOptions, retryDelayMs } from "./retry.ts";
+import { OpenSettlement, type Settlement } from "./settlement.ts";
+import { LARGER_AGAIN_MS, SizeLimit } from "./size-limit.ts";
+import { steadyUnixMs } from "./steady-clock.ts";
 
 /** Default of `requestsInFlight`. */
 export const REQUESTS_IN_FLIGHT = 4;
 
-/** One try of one request, for self-metrics and tests. */
+/** One try of one request or of a part of one, for self-metrics and tests. */
 export interface Attempt {
+  /** What was sent: the leased request, or a part that was cut out of it. */
   readonly request: SealedRequest;
   readonly outcome: SendOutcome;
   /** From 1. */
@@ -26,28 +35,18 @@ export interface Attempt {
   readonly durationMs: number;
 }
 
-/** Only ever grow. Accepted, rejected and lost records are disjoint. */
-export interface DeliveryCounters {
-  /** Acknowledged and stored. */
-  readonly recordsAccepted: number;
-  /** Acknowledged but not stored (OTLP partial success). */
-  readonly recordsRejected: number;
-  /** Given up, by reason; the reasons are those of the outcomes, `given up` for the elapsed time. */
-  readonly recordsLost: ReadonlyMap<string, number>;
-  readonly requestsAccepted: number;
-  readonly requestsLost: number;
-  /** Tries after the first. */
-  readonly retries: number;
-  /** Uncompressed size of the accepted requests. */
-  readonly bytesAccepted: number;
-}
-
 export interface DeliveryOptions {
   readonly queue: DeliveryQueue;
   readonly sender: Sender;
   readonly requestsInFlight?: number;
   readonly retry?: Partial<RetryOptions>;
+  /** Keeps what is refused for good; without one that is only counted. Closed when the delivery ends. */
+  readonly deadLetter?: DeadLetter;
+  /** A size limit learnt from refusals is tried at its double after this long; default 10 minutes. */
+  readonly largerAgainMs?: number;
   readonly onAttempt?: (attempt: Attempt) => void;
+  /** Once for each leased request of which anything became, just before it leaves the queue or goes back. */
+  readonly onSettled?: (settlement: Settlement) => void;
   /** Gets one line about losses, rejections and outages; at most one per reason and interval. */
   readonly report?: (line: string) => void;
   readonly reportIntervalMs?: number;
@@ -62,7 +61,7 @@ export interface DrainResult {
   readonly recordsLeft: number;
 }
 
-/** A running delivery. It owns its queue and its sender: both are closed when it ends. */
+/** A running delivery. It owns its queue, its sender and its dead letter: all are closed when it ends. */
 export interface Delivery {
   counters(): DeliveryCounters;
   /**
@@ -79,35 +78,32 @@ export function startDelivery(options: DeliveryOptions): Delivery {
   return new RunningDelivery(options);
 }
 
+/** The last word on a part. */
+type FinalOutcome = Exclude<SendOutcome, { kind: "retryable" }> | ({ readonly kind: "given-up" } & Refusal);
+
 class RunningDelivery implements Delivery {
   readonly #options: DeliveryOptions;
   readonly #retry: RetryOptions;
   readonly #report: Report;
   readonly #random: () => number;
+  readonly #books: DeliveryBooks;
+  readonly #sizeLimit: SizeLimit;
   readonly #stop = new AbortController();
   readonly #draining = new AbortController();
   readonly #workers: Promise<void>;
-  readonly #lost = new Map<string, number>();
-  readonly #counts = {
-    recordsAccepted: 0,
-    recordsRejected: 0,
-    requestsAccepted: 0,
-    requestsLost: 0,
-    retries: 0,
-    bytesAccepted: 0,
-  };
   /** No request is sent before this time (`performance.now()`): a collector that throttles means all of us. */
   #throttledUntilMs = 0;
+  #ended: Promise<DrainResult> | undefined;
 
   constructor(options: DeliveryOptions) {
+    const now = () => performance.now();
     this.#options = options;
     this.#retry = { ...RETRY_DEFAULTS, ...options.retry };
     this.#random = options.random ?? Math.random;
-    this.#report = createReport(
-      options.report ?? (() => {}),
-      options.reportIntervalMs ?? REPORT_INTERVAL_MS,
-      () => performance.now(),
-    );
+    const write = options.report ?? (() => {});
+    this.#report = createReport(write, options.reportIntervalMs ?? REPORT_INTERVAL_MS, now);
+    this.#books = new DeliveryBooks(this.#report);
+    this.#sizeLimit = new SizeLimit(options.largerAgainMs ?? LARGER_AGAIN_MS, now);
     const workers = Array.from({ length: options.requestsInFlight ?? REQUESTS_IN_FLIGHT }, () =>
       this.#work(),
     );
@@ -115,7 +111,7 @@ class RunningDelivery implements Delivery {
   }
 
   counters(): DeliveryCounters {
-    return { ...this.#counts, recordsLost: new Map(this.#lost) };
+    return this.#books.counters();
   }
 
   async drain(timeoutMs: number): Promise<DrainResult> {
@@ -134,10 +130,15 @@ class RunningDelivery implements Delivery {
     return this.#end();
   }
 
-  async #end(): Promise<DrainResult> {
-    await this.#options.sender.close();
-    const { requests, records } = this.#options.queue.stats();
-    return { delivered: requests === 0, recordsLeft: records };
+  /** Also when a drain is aborted: both wait for the same end. */
+  #end(): Promise<DrainResult> {
+    this.#ended ??= (async () => {
+      await this.#options.sender.close();
+      await this.#options.deadLetter?.close();
+      const { requests, records } = this.#options.queue.stats();
+      return { delivered: requests === 0, recordsLeft: records };
+    })();
+    return this.#ended;
   }
 
   async #work(): Promise<void> {
@@ -150,31 +151,77 @@ class RunningDelivery implements Delivery {
   }
 
   async #deliver(lease: Lease): Promise<void> {
-    const { request } = lease;
-    const startedMs = performance.now();
+    const parts = new RequestParts(lease.request);
+    const settlement = new OpenSettlement(lease.request);
+    const settle = () => {
+      const closed = settlement.close();
+      if (closed !== undefined) this.#options.onSettled?.(closed);
+    };
+    for (
+      let part = parts.next(this.#sizeLimit.bytesMax());
+      part !== undefined;
+      part = parts.next(this.#sizeLimit.bytesMax())
+    ) {
+      const outcome = await this.#sendUntilAnswered(part.request);
+      if (outcome === undefined) {
+        settle();
+        return lease.release();
+      }
+      await this.#conclude(part, outcome, parts, settlement);
+    }
+    settle();
+    lease.acknowledge();
+  }
+
+  async #conclude(
+    part: RequestPart,
+    outcome: FinalOutcome,
+    parts: RequestParts,
+    settlement: OpenSettlement,
+  ): Promise<void> {
+    const { request } = part;
+    if (outcome.kind === "accepted") {
+      const rejected = settlement.accepted(part, outcome);
+      return this.#books.accepted(request, rejected, outcome.message);
+    }
+    if (outcome.kind === "too-large") {
+      this.#sizeLimit.refused(request.body.byteLength);
+      if (parts.split(part)) return this.#books.split(request, outcome);
+    }
+    const reason = LOSS_REASONS[outcome.kind];
+    const kept = outcome.kind !== "given-up" && (await this.#keepDead(request, reason, outcome));
+    settlement.lost(part, reason);
+    this.#books.lost(request, reason, outcome, kept);
+  }
+
+  async #keepDead(request: SealedRequest, reason: LossReason, refusal: Refusal): Promise<boolean> {
+    const line = `${reason}: ${said(refusal.reason, refusal.message)}`;
+    return (await this.#options.deadLetter?.append(request, line)) ?? false;
+  }
+
+  /** `undefined` when delivery is stopped before there is a last word. */
+  async #sendUntilAnswered(request: SealedRequest): Promise<FinalOutcome | undefined> {
+    const firstTriedMs = performance.now();
     for (let attempt = 1; ; attempt++) {
       await this.#waitWhileThrottled();
-      if (this.#stop.signal.aborted) return lease.release();
+      if (this.#stop.signal.aborted) return undefined;
       const outcome = await this.#attempt(request, attempt);
-      if (outcome.kind === "accepted") {
-        this.#countAccepted(request, outcome);
-        return lease.acknowledge();
-      }
-      if (outcome.kind !== "retryable") {
-        this.#countLost(request, outcome.reason, outcome.message);
-        return lease.acknowledge();
-      }
-      if (this.#stop.signal.aborted) return lease.release();
-      if (performance.now() - startedMs >= (this.#retry.maxElapsedMs ?? Number.POSITIVE_INFINITY)) {
-        this.#countLost(request, "given up", `${outcome.reason}${suffix(outcome.message)}`);
-        return lease.acknowledge();
-      }
+      if (outcome.kind !== "retryable") return outcome;
+      if (this.#stop.signal.aborted) return undefined;
+      if (this.#isTooOld(request, firstTriedMs)) return { ...outcome, kind: "given-up" };
       await this.#waitForRetry(request, outcome, attempt);
     }
   }
 
+  /** A request that claims to come from the future, after the clock was set back, ages from its first try. */
+  #isTooOld({ sealedAtUnixMs }: SealedRequest, firstTriedMs: number): boolean {
+    const { maxAgeMs } = this.#retry;
+    if (maxAgeMs === undefined) return false;
+    return Math.max(steadyUnixMs() - sealedAtUnixMs, performance.now() - firstTriedMs) >= maxAgeMs;
+  }
+
   async #attempt(request: SealedRequest, attempt: number): Promise<SendOutcome> {
-    if (attempt > 1) this.#counts.retries += 1;
+    if (attempt > 1) this.#books.retried();
     const startedMs = performance.now();
     const outcome = await this.#options.sender.send(request, this.#stop.signal);
     this.#options.onAttempt?.({ request, outcome, attempt, durationMs: performance.now() - startedMs });
@@ -191,7 +238,7 @@ class RunningDelivery implements Delivery {
     const delayMs = retryDelayMs(this.#retry, failures, outcome.delayMs, this.#random);
     this.#report(
       outcome.reason,
-      `collector: ${outcome.reason}${suffix(outcome.message)}; ${request.recordCount} records stay queued, ` +
+      `collector: ${said(outcome.reason, outcome.message)}; ${request.recordCount} records stay queued, ` +
         `next try in ${(delayMs / 1000).toFixed(1)} s`,
     );
     const untilMs = performance.now() + delayMs;
@@ -216,29 +263,10 @@ class RunningDelivery implements Delivery {
     // Timers count whole milliseconds; a fraction less would come back too early.
     await sleep(Math.ceil(delayMs), undefined, { signal }).catch(() => {});
   }
-
-  #countAccepted(request: SealedRequest, outcome: SendOutcome & { kind: "accepted" }): void {
-    // A collector cannot reject more than it was sent, whatever it says.
-    const rejected = Math.min(outcome.rejectedRecords, request.recordCount);
-    this.#counts.requestsAccepted += 1;
-    this.#counts.bytesAccepted += request.body.byteLength;
-    this.#counts.recordsRejected += rejected;
-    this.#counts.recordsAccepted += request.recordCount - rejected;
-    if (rejected > 0) {
-      this.#report(
-        "rejected",
-        `collector rejected ${rejected} of ${request.recordCount} records${suffix(outcome.message)}`,
-      );
-    } else if (outcome.message !== "") this.#report("warning", `collector warns: ${outcome.message}`);
-  }
-
-  #countLost(request: SealedRequest, reason: string, message: string | undefined): void {
-    this.#counts.requestsLost += 1;
-    this.#lost.set(reason, (this.#lost.get(reason) ?? 0) + request.recordCount);
-    this.#report(`lost ${reason}`, `lost ${request.recordCount} records: ${reason}${suffix(message)}`);
-  }
 }
 
-function suffix(message: string | undefined): string {
-  return message === undefined || message === "" ? "" : `: ${message}`;
-}
+const LOSS_REASONS = {
+  permanent: "refused",
+  "too-large": "too_large",
+  "given-up": "given_up",
+} as const satisfies Record<string, LossReason>;

@@ -36,6 +36,9 @@ export const GRPC_STATUS: ReadonlyMap<number, { readonly name: string; readonly 
  */
 const TOO_LARGE = /larger than max|to a size larger than|exceeds maximum size|message length too large/i;
 
+/** A proxy in front of a gRPC server says it in HTTP; grpc-js makes UNKNOWN of that (`mapHttpStatusCode`). */
+const PROXY_TOO_LARGE = /^Received HTTP status code 413$/;
+
 /**
  * Statuses that grpc-js makes up when a stream ends without one from the server: a disconnect without response,
  * which is worth another try (grpc-js `subchannel-call.ts`, `onStreamClosed`).
@@ -51,6 +54,7 @@ export function classifyGrpcStatus(code: number, message: string, retryInfoDelay
   const status = GRPC_STATUS.get(code);
   const reason = `grpc ${status?.name ?? code}`;
   if ((code === 8 || code === 11) && TOO_LARGE.test(message)) return { kind: "too-large", reason, message };
+  if (code === 2 && PROXY_TOO_LARGE.test(message)) return { kind: "too-large", reason, message };
   const delay = retryInfoDelayMs === undefined ? {} : { delayMs: retryInfoDelayMs };
   if (status?.verdict === "retryable") return { kind: "retryable", reason, message, ...delay };
   if (status?.verdict === "throttle" && retryInfoDelayMs !== undefined) {

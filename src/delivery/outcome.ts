@@ -39,6 +39,15 @@ export type SendOutcome =
   /** Larger than the collector takes: worth another try in smaller parts. */
   | { readonly kind: "too-large"; readonly reason: string; readonly message?: string };
 
+/** Why records that were queued never reached a collector; the keys of the counters and of loss records. */
+export type LossReason =
+  /** The collector said that it will never take them. */
+  | "refused"
+  /** One record by itself is larger than the collector takes, or the request cannot be cut. */
+  | "too_large"
+  /** Older than the age that was asked for (`maxAgeMs`), and still not delivered. */
+  | "given_up";
+
 /** Sends one request once. Never throws: every failure is an outcome. */
 export interface Sender {
   send(request: SealedRequest, signal: AbortSignal): Promise<SendOutcome>;

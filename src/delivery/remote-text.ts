@@ -29,3 +29,8 @@ export function headerSecrets(headers: ReadonlyMap<string, string>): string[] {
   // Longest first: a secret that contains another is replaced as a whole.
   return [...secrets].sort((a, b) => b.length - a.length);
 }
+
+/** What we say and, where there is one, what the other side said about it. */
+export function said(text: string, message: string | undefined): string {
+  return message === undefined || message === "" ? text : `${text}: ${message}`;
+}

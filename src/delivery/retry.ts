@@ -14,8 +14,11 @@ export interface RetryOptions {
   readonly jitter: number;
   /** Longest wait that a collector can ask for; a longer one is cut to this. */
   readonly collectorDelayMaxMs: number;
-  /** A request that has been tried for this long is given up and counted as lost; default: never. */
-  readonly maxElapsedMs?: number;
+  /**
+   * A request that fails once more when this much time has passed since it was sealed, in this run or an earlier
+   * one, is given up and counted as lost; default: never. It is always tried once.
+   */
+  readonly maxAgeMs?: number;
 }
 
 /** The defaults: 1 s, then x1.5 up to 30 s, +-50 %, no end. */

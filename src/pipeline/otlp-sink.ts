@@ -6,9 +6,11 @@
 import { randomBytes } from "node:crypto";
 import { type EncodeContext, encodeFrame } from "../capture/encode-frame.ts";
 import { createBatch } from "../delivery/batch.ts";
-import { type Delivery, type DeliveryCounters, startDelivery } from "../delivery/delivery.ts";
+import { type Delivery, startDelivery } from "../delivery/delivery.ts";
+import type { DeliveryCounters } from "../delivery/delivery-books.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
+import type { Settlement } from "../delivery/settlement.ts";
 import { steadyUnixMs } from "../delivery/steady-clock.ts";
 import type { FrameContext } from "../frames/context.ts";
 import { PROBE_NAMES } from "../frames/control.ts";
@@ -74,7 +76,7 @@ export class OtlpSink implements EventSink {
       sender: options.sender,
       ...(options.requestsInFlight === undefined ? {} : { requestsInFlight: options.requestsInFlight }),
       report: options.report,
-      onAttempt: ({ request, outcome }) => this.#settle(request, outcome),
+      onSettled: (settlement) => this.#settle(settlement),
     });
     this.#observe();
   }
@@ -148,22 +150,30 @@ export class OtlpSink implements EventSink {
     this.#offers.push(offer.catch(() => {}));
   }
 
-  #settle(request: SealedRequest, outcome: { kind: string; rejectedRecords?: number }): void {
-    if (outcome.kind === "retryable") return;
+  #settle({ request, acceptedRecords, rejectedRecords, lost }: Settlement): void {
     const tally = this.#tallies.get(request);
     if (tally === undefined) return;
     this.#tallies.delete(request);
-    // A collector says how many it rejected, not which: they are booked to the first probes of the request.
-    let rejected = outcome.kind === "accepted" ? (outcome.rejectedRecords ?? 0) : 0;
-    for (const [probe, count] of tally.entries()) {
-      if (count === 0) continue;
-      const name = PROBE_NAMES[probe] as string;
-      const refused = Math.min(count, rejected);
-      rejected -= refused;
-      if (outcome.kind !== "accepted") this.#options.ledger.lost(name, "refused", count);
-      else this.#options.ledger.exported(name, count - refused);
-      if (refused > 0) this.#options.ledger.lost(name, "rejected", refused);
-      this.#outstanding[probe] = (this.#outstanding[probe] as number) - count;
+    // A collector says how many it rejected, not which: whatever was not stored is booked to the first probes.
+    const fates: [count: number, book: (probe: string, count: number) => void][] = [
+      [rejectedRecords, (probe, count) => this.#options.ledger.lost(probe, "rejected", count)],
+      ...Array.from(lost, ([reason, count]): (typeof fates)[number] => [
+        count,
+        (probe, share) => this.#options.ledger.lost(probe, reason, share),
+      ]),
+      [acceptedRecords, (probe, count) => this.#options.ledger.exported(probe, count)],
+    ];
+    const left = Array.from(tally);
+    for (const [count, book] of fates) {
+      let rest = count;
+      for (const [probe, held] of left.entries()) {
+        const share = Math.min(held, rest);
+        if (share === 0) continue;
+        book(PROBE_NAMES[probe] as string, share);
+        rest -= share;
+        left[probe] = held - share;
+        this.#outstanding[probe] = (this.#outstanding[probe] as number) - share;
+      }
     }
   }
 }

@@ -105,23 +105,44 @@ describe("delivery", () => {
     assert.deepEqual(
       [...counters.recordsLost],
       [
-        ["http 400", 5],
-        ["http 413", 2],
+        ["refused", 5],
+        ["too_large", 2],
       ],
     );
     assert.equal(counters.recordsAccepted, 8);
     assert.equal(counters.requestsLost, 3);
-    assert.deepEqual(lines, ["lost 1 records: http 400: no", "lost 2 records: http 413"]);
+    assert.deepEqual(lines, ["lost 1 records: refused: http 400: no", "lost 2 records: too_large: http 413"]);
   });
 
-  it("gives a request up after maxElapsedMs, and only then", async () => {
-    const { delivery } = await start([sealed(10, 6)], async () => DOWN, {
-      retry: { ...FAST, maxElapsedMs: 60 },
-    });
+  it("gives a request up once it is older than maxAgeMs, and only then", async () => {
+    const { delivery } = await start([sealed(10, 6)], async () => DOWN, { retry: { ...FAST, maxAgeMs: 60 } });
     const startedMs = performance.now();
     await delivery.drain(5000);
     assert.ok(performance.now() - startedMs >= 60);
-    assert.deepEqual([...delivery.counters().recordsLost], [["given up", 6]]);
+    assert.deepEqual([...delivery.counters().recordsLost], [["given_up", 6]]);
+  });
+
+  it("counts the age from an earlier run's seal, but always tries once", async () => {
+    const hourAgo = (request: SealedRequest) => ({
+      ...request,
+      sealedAtUnixMs: request.sealedAtUnixMs - 3_600_000,
+    });
+    const { delivery, sender } = await start(
+      [hourAgo(sealed(10, 6)), hourAgo(sealed(11, 3))],
+      async (request) => (request.recordCount === 6 ? DOWN : ACCEPTED),
+      { retry: { ...FAST, maxAgeMs: 60_000 } },
+    );
+    await delivery.drain(5000);
+    assert.equal(sender.sent.length, 2);
+    assert.deepEqual([...delivery.counters().recordsLost], [["given_up", 6]]);
+    assert.equal(delivery.counters().recordsAccepted, 3);
+  });
+
+  it("lets a request from the future, after the clock was set back, age from its first try", async () => {
+    const tomorrow = { ...sealed(10, 6), sealedAtUnixMs: sealed(1).sealedAtUnixMs + 86_400_000 };
+    const { delivery } = await start([tomorrow], async () => DOWN, { retry: { ...FAST, maxAgeMs: 60 } });
+    assert.deepEqual(await delivery.drain(5000), { delivered: true, recordsLeft: 0 });
+    assert.deepEqual([...delivery.counters().recordsLost], [["given_up", 6]]);
   });
 
   it("never gives up by default, and keeps what is left when a drain runs out of time", async () => {
