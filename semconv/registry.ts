@@ -45,6 +45,16 @@ export interface EventDefinition {
   readonly attributes: readonly AttributeReference[];
 }
 
+export interface MetricDefinition {
+  readonly name: string;
+  readonly instrument: "counter" | "updowncounter" | "gauge" | "histogram";
+  /** UCUM. */
+  readonly unit: string;
+  readonly brief: string;
+  readonly note?: string;
+  readonly attributes?: readonly AttributeReference[];
+}
+
 export interface Registry {
   readonly schemaUrl: string;
   /** Schema URL of the OpenTelemetry conventions that foreign references are resolved in. */
@@ -52,6 +62,9 @@ export interface Registry {
   readonly attributes: readonly AttributeDefinition[];
   readonly groups: readonly AttributeGroup[];
   readonly events: readonly EventDefinition[];
+  readonly metrics: readonly MetricDefinition[];
+  /** Names of metrics in use that OpenTelemetry's conventions define. */
+  readonly importedMetrics: readonly string[];
 }
 
 const readYaml = (name: string) => parse(readFileSync(new URL(name, import.meta.url), "utf8"));
@@ -73,6 +86,7 @@ export function readRegistry(): Registry {
   const manifest = readYaml("manifest.yaml");
   const definitions = readYaml("attributes.yaml");
   const signals = readYaml("events.yaml");
+  const measured = readYaml("metrics.yaml");
   const groups = signals.attribute_groups as AttributeGroup[];
   return {
     schemaUrl: manifest.schema_url,
@@ -83,5 +97,7 @@ export function readRegistry(): Registry {
       ...event,
       attributes: expand(event.attributes, groups),
     })),
+    metrics: measured.metrics,
+    importedMetrics: measured.imports.metrics,
   };
 }

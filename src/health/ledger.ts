@@ -5,21 +5,36 @@
  * emitted event. Counters only grow and are exact integers.
  */
 
-/** Why an event that the kernel emitted was not exported. */
-export const EXPORT_LOSS_REASONS = [
+/** Why an event that the kernel emitted was not exported, though it never got a sequence number. */
+const UNNUMBERED_LOSS_REASONS = [
   /** Emitted by the kernel, but never read here: the probe was killed or its pipe broke. */
   "not_received",
   /** The frame contradicts itself. */
   "malformed",
+  /** Read after the output had failed or was closed by its reader. */
+  "output_failed",
+] as const;
+
+/** Why a record that had a sequence number was not exported: it leaves a gap in its stream. */
+export const NUMBERED_LOSS_REASONS = [
+  /** Dropped because the queue was full. */
+  "queue_full",
+  /** The spool file that held it was damaged. */
+  "damaged",
+  /** Older than the age that was asked for, and still not delivered. */
+  "given_up",
   /** Refused for good by the collector. */
   "refused",
   /** Answered with a partial success that rejected it. */
   "rejected",
+  /** By itself larger than the collector takes. */
+  "too_large",
   /** Still queued when the time to shut down was over. */
   "undelivered",
-  /** Read after the output had failed or was closed by its reader. */
-  "output_failed",
 ] as const;
+
+/** Why an event that the kernel emitted was not exported. */
+export const EXPORT_LOSS_REASONS = [...UNNUMBERED_LOSS_REASONS, ...NUMBERED_LOSS_REASONS] as const;
 export type ExportLossReason = (typeof EXPORT_LOSS_REASONS)[number];
 
 /** What the kernel side says of one probe; totals since start. */
@@ -43,6 +58,8 @@ export interface ProbeBalance {
 
 class Account {
   kernel: KernelCounts = { seen: 0n, emitted: 0n, filtered: 0n, lost: new Map() };
+  /** Totals of the probes before the one that runs now. */
+  earlier: KernelCounts = this.kernel;
   received = 0;
   exported = 0;
   readonly lost = new Map<ExportLossReason, number>();
@@ -59,7 +76,16 @@ export class Ledger {
   /** Takes the kernel's latest totals; those of a probe that is not captured are all zero and left out. */
   kernel(probe: string, counts: KernelCounts): void {
     const account = this.#accounts.get(probe);
-    if (account !== undefined) account.kernel = counts;
+    if (account !== undefined) account.kernel = sumOf(account.earlier, counts);
+  }
+
+  /**
+   * The probe has died and another one takes its place, which counts from zero. What the kernel emitted and nobody
+   * read is lost as `not_received`; what was read after its last counters counts as seen.
+   */
+  probeRestarted(): void {
+    this.close(false);
+    for (const account of this.#accounts.values()) account.earlier = account.kernel;
   }
 
   /** One event's frame was read. */
@@ -84,16 +110,13 @@ export class Ledger {
    */
   close(kernelCountsFinal: boolean): void {
     for (const account of this.#accounts.values()) {
-      const received = BigInt(account.received);
-      if (account.kernel.emitted > received) {
-        account.lost.set("not_received", Number(account.kernel.emitted - received));
-      } else if (!kernelCountsFinal && account.kernel.emitted < received) {
-        const missing = received - account.kernel.emitted;
-        account.kernel = {
-          ...account.kernel,
-          seen: account.kernel.seen + missing,
-          emitted: received,
-        };
+      const read = BigInt(account.received) + BigInt(account.lost.get("not_received") ?? 0);
+      const missing = account.kernel.emitted - read;
+      if (missing > 0n)
+        account.lost.set("not_received", Number(missing) + (account.lost.get("not_received") ?? 0));
+      else if (!kernelCountsFinal && missing < 0n) {
+        const { seen, emitted } = account.kernel;
+        account.kernel = { ...account.kernel, seen: seen - missing, emitted: emitted - missing };
       }
     }
   }
@@ -108,6 +131,17 @@ export class Ledger {
     if (account === undefined) throw new RangeError(`no such probe: ${probe}`);
     return account;
   }
+}
+
+function sumOf(one: KernelCounts, other: KernelCounts): KernelCounts {
+  const lost = new Map(one.lost);
+  for (const [reason, count] of other.lost) lost.set(reason, (lost.get(reason) ?? 0n) + count);
+  return {
+    seen: one.seen + other.seen,
+    emitted: one.emitted + other.emitted,
+    filtered: one.filtered + other.filtered,
+    lost,
+  };
 }
 
 function balance(probe: string, { kernel, exported, lost: exportLost }: Account): ProbeBalance {

@@ -7,6 +7,7 @@ import type { ProbeBalance } from "./ledger.ts";
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ["ring_full", "raise --ring-bytes, or narrow the capture with a filter"],
   ["undelivered", "raise --shutdown-timeout, or check the collector"],
+  ["queue_full", "raise the limit of the queue, or use --queue disk"],
   ["refused", "see the collector's log"],
   ["rejected", "see the collector's log"],
 ]);

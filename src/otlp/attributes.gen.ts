@@ -269,6 +269,76 @@ export const ATTR_RUNTIME_EVIDENCE_FUNCTION_CALL_STACK_SYMBOLS =
 export const ATTR_RUNTIME_EVIDENCE_FUNCTION_CALL_NODE_HASH = "runtime_evidence.function_call.node_hash";
 
 /**
+ * Stream that the record speaks of.
+ *
+ * A stream is one run of an exporter. Its records have a `log.record.uid` of stream id, hyphen and sequence number, counted from 1. The record itself may belong to a later stream.
+ */
+export const ATTR_RUNTIME_EVIDENCE_STREAM_ID = "runtime_evidence.stream.id";
+
+/**
+ * What became of the stream.
+ */
+export const ATTR_RUNTIME_EVIDENCE_STREAM_STATE = "runtime_evidence.stream.state";
+
+/**
+ * Highest sequence number of the stream, as far as is known.
+ */
+export const ATTR_RUNTIME_EVIDENCE_STREAM_LAST_SEQUENCE = "runtime_evidence.stream.last_sequence";
+
+/**
+ * Final counts of each probe.
+ *
+ * Per probe its type, then `name=count` separated by spaces: `seen`, `recorded` (given a sequence number), `filtered`, and `lost.<reason>` for each reason of loss before that: seen = recorded + filtered + lost. What was lost after it was recorded leaves a gap in the sequence and is in loss records.
+ */
+export const ATTR_RUNTIME_EVIDENCE_STREAM_COUNTS = "runtime_evidence.stream.counts";
+
+/**
+ * Probe by the type of its events, as the summary of a capture names it.
+ *
+ * Not `runtime_evidence.event.type`, which only evidence has.
+ */
+export const ATTR_RUNTIME_EVIDENCE_PROBE_TYPE = "runtime_evidence.probe.type";
+
+/**
+ * Number of the loss in the stream that reports it, counted from 1.
+ *
+ * The same when the report has to be written again, so that no loss is counted twice.
+ */
+export const ATTR_RUNTIME_EVIDENCE_LOSS_ID = "runtime_evidence.loss.id";
+
+/**
+ * Why evidence was lost.
+ */
+export const ATTR_RUNTIME_EVIDENCE_LOSS_REASON = "runtime_evidence.loss.reason";
+
+/**
+ * How many events were lost; 0 when nobody can know (`probe_down`).
+ */
+export const ATTR_RUNTIME_EVIDENCE_LOSS_COUNT = "runtime_evidence.loss.count";
+
+/**
+ * Begin of the time in which they were lost, in nanoseconds since the Unix epoch.
+ */
+export const ATTR_RUNTIME_EVIDENCE_LOSS_FIRST_TIME = "runtime_evidence.loss.first_time";
+
+/**
+ * End of the time in which they were lost, in nanoseconds since the Unix epoch.
+ */
+export const ATTR_RUNTIME_EVIDENCE_LOSS_LAST_TIME = "runtime_evidence.loss.last_time";
+
+/**
+ * Where in the stream the lost records stood.
+ *
+ * Each is first sequence number, hyphen, last one, colon, and how many between them (both included) were lost for this reason and probe. Absent when the events were lost before they got a number.
+ */
+export const ATTR_RUNTIME_EVIDENCE_LOSS_SEQUENCES = "runtime_evidence.loss.sequences";
+
+/**
+ * Where requests wait for their acknowledgement.
+ */
+export const ATTR_RUNTIME_EVIDENCE_QUEUE_TYPE = "runtime_evidence.queue.type";
+
+/**
  * `code.function.name` of OpenTelemetry's semantic conventions.
  */
 export const ATTR_CODE_FUNCTION_NAME = "code.function.name";
@@ -392,3 +462,13 @@ export const EVENT_RUNTIME_EVIDENCE_SSL_OP = "runtime_evidence.ssl_op";
  * A chosen function was called.
  */
 export const EVENT_RUNTIME_EVIDENCE_FUNCTION_CALL = "runtime_evidence.function_call";
+
+/**
+ * A stream of evidence started, ended, or was found unended by the run after it.
+ */
+export const EVENT_RUNTIME_EVIDENCE_STREAM = "runtime_evidence.stream";
+
+/**
+ * Evidence was lost; at most one record per reason, probe and interval.
+ */
+export const EVENT_RUNTIME_EVIDENCE_LOSS = "runtime_evidence.loss";

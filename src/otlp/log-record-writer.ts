@@ -292,6 +292,14 @@ export class LogRecordWriter {
     this.recordCount++;
   }
 
+  /** A whole record, encoded elsewhere: LogRecord with its tag and length, as a member of ScopeLogs. */
+  encoded(record: Buffer): void {
+    const out = this.#out;
+    out.reserve(record.length);
+    out.bytes(record, 0, record.length);
+    this.recordCount++;
+  }
+
   /** Takes back the record that was begun and not ended. */
   abort(): void {
     this.#out.position = this.#recordStart;

@@ -8,7 +8,9 @@ import { parseDecimal, parseEvidenceJson } from "../evidence/json.ts";
 import type { EventType, EvidenceRecord, JsonValue } from "../evidence/record.ts";
 import { type AnyValue, type AttributeMap, DoubleValue } from "./any-value.ts";
 import { ATTR_LOG_RECORD_UID, ATTR_RUNTIME_EVIDENCE_RESIDUAL } from "./attributes.gen.ts";
+import { controlEventOf } from "./control-record.ts";
 import type { DecodedLogRecord } from "./decoded-log-record.ts";
+import { type LossRecord, lossFields, lossFromMembers } from "./loss-record.ts";
 import {
   eventFields,
   eventName,
@@ -21,6 +23,7 @@ import {
   resourceFields,
 } from "./mapping.ts";
 import { applyResidual, type JsonObject } from "./residual.ts";
+import { type StreamRecord, streamFields, streamFromMembers } from "./stream-record.ts";
 
 /** What a log record turned out to be. */
 export type Reversed =
@@ -34,10 +37,18 @@ export type Reversed =
       /** Nanoseconds since the Unix epoch. */
       readonly timeUnixNano: bigint;
     }
+  /** What an exporter says of its own stream; no evidence. */
+  | ControlRecord
   /** A log record of somebody else. */
   | { readonly kind: "foreign" }
   /** Evidence that cannot be rebuilt; the reason is one line. */
   | { readonly kind: "invalid"; readonly reason: string };
+
+/** A loss or stream record. `uid` is its own place in the stream that it is part of. */
+export type ControlRecord = { readonly kind: "control"; readonly uid?: string } & (
+  | { readonly event: "loss"; readonly loss: LossRecord }
+  | { readonly event: "stream"; readonly stream: StreamRecord }
+);
 
 const typesByEventName = new Map(eventTypes.map((type) => [eventName(type), type]));
 /** Members at the top in the schema's order: the resource's stand before `comm`. */
@@ -50,7 +61,7 @@ export function toEvidence(decoded: DecodedLogRecord): Reversed {
   const typeValue = attributes.get(eventTypeKey);
   // Some backends keep the attribute and not the event name, others the other way round.
   const type = typeValue ?? typesByEventName.get(decoded.eventName);
-  if (type === undefined) return { kind: "foreign" };
+  if (type === undefined) return readControl(decoded);
   if (!isEventType(type)) return { kind: "invalid", reason: `${eventTypeKey} is not an event type of v1` };
   const dropped = decoded.droppedAttributesCount + resource.droppedAttributesCount;
   if (dropped > 0) return { kind: "invalid", reason: `${dropped} attributes were dropped on the way` };
@@ -64,6 +75,23 @@ export function toEvidence(decoded: DecodedLogRecord): Reversed {
       extensions: readExtensions(attributes),
       timeUnixNano: decoded.timeUnixNano,
     };
+  } catch (thrown) {
+    return { kind: "invalid", reason: RuntimeEvidenceError.from(thrown, "bad-input").message };
+  }
+}
+
+function readControl(decoded: DecodedLogRecord): Reversed {
+  const { attributes, timeUnixNano } = decoded;
+  const event = controlEventOf(decoded.eventName, attributes);
+  if (event === undefined) return { kind: "foreign" };
+  try {
+    const uid = attributes.get(ATTR_LOG_RECORD_UID);
+    const identity = typeof uid === "string" ? { uid } : {};
+    const members: JsonObject = {};
+    readFields(attributes, event === "loss" ? lossFields : streamFields, members);
+    return event === "loss"
+      ? { kind: "control", event, loss: lossFromMembers(members), ...identity }
+      : { kind: "control", event, stream: streamFromMembers(members, timeUnixNano), ...identity };
   } catch (thrown) {
     return { kind: "invalid", reason: RuntimeEvidenceError.from(thrown, "bad-input").message };
   }

@@ -16,6 +16,8 @@ export interface RebuildCounts {
   written: number;
   /** Log records of other applications, passed over. */
   foreign: number;
+  /** Loss and stream records, which are no evidence; passed over. */
+  control: number;
   /** Ours by their attributes, but no valid v1 record. */
   invalid: number;
 }
@@ -33,7 +35,7 @@ export interface RebuilderOptions {
 
 /** Rebuilds records from requests, one request at a time. */
 export class Rebuilder {
-  readonly counts: RebuildCounts = { written: 0, foreign: 0, invalid: 0 };
+  readonly counts: RebuildCounts = { written: 0, foreign: 0, control: 0, invalid: 0 };
   readonly #options: RebuilderOptions;
   readonly #validate = createValidator();
 
@@ -56,8 +58,8 @@ export class Rebuilder {
 
   #record(logRecord: DecodedLogRecord): void {
     const result = toEvidence(logRecord);
-    if (result.kind === "foreign") {
-      this.counts.foreign++;
+    if (result.kind === "foreign" || result.kind === "control") {
+      this.counts[result.kind]++;
       return;
     }
     if (result.kind === "invalid") {

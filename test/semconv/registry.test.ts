@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { staleFiles } from "../../semconv/generate.ts";
 import { readRegistry } from "../../semconv/registry.ts";
 import type { EventType } from "../../src/evidence/record.ts";
+import { KERNEL_LOSS_REASONS, PROBE_NAMES } from "../../src/frames/control.ts";
+import { EXPORT_LOSS_REASONS } from "../../src/health/ledger.ts";
+import { PROBE_DOWN } from "../../src/health/loss-registry.ts";
+import * as metrics from "../../src/health/metrics.gen.ts";
 import * as constants from "../../src/otlp/attributes.gen.ts";
+import { lossFields } from "../../src/otlp/loss-record.ts";
 import {
   eventFields,
   eventName,
@@ -13,10 +18,13 @@ import {
   resourceFields,
 } from "../../src/otlp/mapping.ts";
 import { fixedAttributes } from "../../src/otlp/projection.ts";
+import { streamFields } from "../../src/otlp/stream-record.ts";
 
 const registry = readRegistry();
 const ownKeys = registry.attributes.map(({ key }) => key);
-const references = [...registry.groups, ...registry.events].flatMap(({ attributes }) => attributes);
+const references = [...registry.groups, ...registry.events, ...registry.metrics].flatMap(
+  ({ attributes }) => attributes ?? [],
+);
 const allKeys = [...new Set([...ownKeys, ...references.map(({ ref }) => ref)])];
 const keysOf = (id: string): string[] => {
   const found = [
@@ -29,7 +37,8 @@ const keysOf = (id: string): string[] => {
 
 describe("the attribute registry", () => {
   it("names attributes and events as OpenTelemetry's naming rules say", () => {
-    for (const name of [...ownKeys, ...registry.events.map((event) => event.name)]) {
+    const signals = [...registry.events, ...registry.metrics].map(({ name }) => name);
+    for (const name of [...ownKeys, ...signals]) {
       assert.match(name, /^runtime_evidence(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+$/, name);
       assert.ok(name.length <= 100, name);
     }
@@ -59,7 +68,11 @@ describe("the attribute registry", () => {
   });
 
   it("defines or refers to every key of the mapping table, in the event that it belongs to", () => {
-    assert.deepEqual(registry.events.map(({ name }) => name).sort(), eventTypes.map(eventName).sort());
+    const control = ["runtime_evidence.loss", "runtime_evidence.stream"];
+    assert.deepEqual(
+      registry.events.map(({ name }) => name).sort(),
+      [...eventTypes.map(eventName), ...control].sort(),
+    );
     for (const type of eventTypes as readonly EventType[]) {
       const keys = keysOf(eventName(type));
       const expected = [...recordFields, ...eventFields[type]].map(({ key }) => key as string);
@@ -75,11 +88,56 @@ describe("the attribute registry", () => {
       );
   });
 
+  it("has exactly what loss and stream records carry in their events", () => {
+    for (const [name, fields] of [
+      ["runtime_evidence.loss", lossFields],
+      ["runtime_evidence.stream", streamFields],
+    ] as const) {
+      const keys = [...fields.map(({ key }) => key), constants.ATTR_LOG_RECORD_UID];
+      assert.deepEqual(keysOf(name).sort(), keys.sort());
+    }
+  });
+
+  it("names every reason of loss and every probe that the books have", () => {
+    const valuesOf = (name: string) => {
+      const type = registry.attributes.find(({ key }) => key === name)?.type;
+      assert.ok(typeof type === "object", name);
+      return type.members.map(({ value }) => value).sort();
+    };
+    assert.deepEqual(
+      valuesOf(constants.ATTR_RUNTIME_EVIDENCE_LOSS_REASON),
+      [...KERNEL_LOSS_REASONS, ...EXPORT_LOSS_REASONS, PROBE_DOWN].sort(),
+    );
+    assert.deepEqual(
+      valuesOf(constants.ATTR_RUNTIME_EVIDENCE_PROBE_TYPE),
+      [...PROBE_NAMES, "control"].sort(),
+    );
+  });
+
+  it("gives each metric an instrument, a unit of UCUM and a constant", () => {
+    const imported = registry.importedMetrics;
+    assert.ok(registry.metrics.length > 10 && imported.every((name) => name.startsWith("otel.sdk.")));
+    for (const { name, instrument, unit, brief } of registry.metrics) {
+      assert.match(instrument, /^(counter|updowncounter|gauge|histogram)$/, name);
+      assert.match(unit, /^(By|s|\{[a-z_]+\})$/, name);
+      assert.match(brief, /\.$/, name);
+      assert.ok(!ownKeys.includes(name), `${name} is an attribute, too`);
+    }
+    const names = Object.values(metrics).map((metric) => (typeof metric === "string" ? metric : metric.name));
+    assert.deepEqual(names.sort(), [...registry.metrics.map(({ name }) => name), ...imported].sort());
+  });
+
   it("has no member that weaver does not know, such as a comma in plain text makes one", () => {
     const known = new Set("key type stability brief note examples ref requirement_level".split(" "));
     for (const part of [...registry.attributes, ...references]) {
       for (const name of Object.keys(part))
         assert.ok(known.has(name), `"${name}" in ${JSON.stringify(part)}`);
+    }
+    const ofMetric = new Set(
+      "name stability instrument unit brief note entity_associations attributes".split(" "),
+    );
+    for (const metric of registry.metrics) {
+      for (const name of Object.keys(metric)) assert.ok(ofMetric.has(name), `"${name}" in ${metric.name}`);
     }
     for (const { key, type } of registry.attributes) {
       if (typeof type !== "object") continue;
