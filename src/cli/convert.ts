@@ -57,8 +57,6 @@ async function runConvert(inputs: string[], flags: ConvertFlags): Promise<number
   }).finally(() => status.end());
   const parts = [`${grouped(result.written)} records`];
   if (result.foreign > 0) parts.push(`${grouped(result.foreign)} log records of others passed over`);
-  if (result.control > 0)
-    parts.push(`${grouped(result.control)} of the exporter about its stream (see verify)`);
   if (result.invalid > 0) parts.push(`${grouped(result.invalid)} records rejected`);
   if (result.badMessages > 0) parts.push(`${grouped(result.badMessages)} messages not readable`);
   process.stderr.write(`${parts.join(", ")}\n`);
