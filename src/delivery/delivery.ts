@@ -4,7 +4,8 @@
  *
  *   queue ──take──► lease ──► part ──send──► accepted ──────► count accepted and rejected
  *                     ▲        ▲       │
- *                     │        │       ├───► retryable ─────► wait (backoff or what the collector asked for), again
+ *                     │        │       ├───► retryable ─────► wait (backoff or what the collector asked for), again;
+ *                     │        │       │                      after a timeout in smaller parts
  *                     │        └───────┼──── too-large ─────► two halves; one record by itself: dead letter, lost
  *                     │                └───► permanent, too old ─► dead letter (not when too old), lost by reason
  *                     └─ release ◄── stopped: still in the queue         ... no part left ─► acknowledge
@@ -13,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { DeadLetter } from "./dead-letter.ts";
 import { DeliveryBooks, type DeliveryCounters, type Refusal } from "./delivery-books.ts";
 import type { LossReason, SealedRequest, Sender, SendOutcome } from "./outcome.ts";
+import { PaceLimit } from "./pace-limit.ts";
 import type { DeliveryQueue, Lease } from "./queue.ts";
 import { said } from "./remote-text.ts";
 import { createReport, REPORT_INTERVAL_MS, type Report } from "./report.ts";
@@ -88,6 +90,7 @@ class RunningDelivery implements Delivery {
   readonly #random: () => number;
   readonly #books: DeliveryBooks;
   readonly #sizeLimit: SizeLimit;
+  readonly #paceLimit = new PaceLimit();
   readonly #stop = new AbortController();
   readonly #draining = new AbortController();
   readonly #workers: Promise<void>;
@@ -153,24 +156,41 @@ class RunningDelivery implements Delivery {
   async #deliver(lease: Lease): Promise<void> {
     const parts = new RequestParts(lease.request);
     const settlement = new OpenSettlement(lease.request);
-    const settle = () => {
-      const closed = settlement.close();
-      if (closed !== undefined) this.#options.onSettled?.(closed);
-    };
-    for (
-      let part = parts.next(this.#sizeLimit.bytesMax());
-      part !== undefined;
-      part = parts.next(this.#sizeLimit.bytesMax())
-    ) {
-      const outcome = await this.#sendUntilAnswered(part.request);
-      if (outcome === undefined) {
-        settle();
-        return lease.release();
+    const firstTriedMs = performance.now();
+    let failures = 0;
+    for (let part = this.#next(parts); part !== undefined; part = this.#next(parts)) {
+      await this.#waitWhileThrottled();
+      if (this.#stop.signal.aborted) return this.#release(lease, settlement);
+      const outcome = await this.#attempt(part.request, failures + 1);
+      if (outcome.kind !== "retryable") {
+        failures = 0;
+        await this.#conclude(part, outcome, parts, settlement);
+      } else if (this.#stop.signal.aborted) {
+        return this.#release(lease, settlement);
+      } else if (this.#isTooOld(part.request, firstTriedMs)) {
+        await this.#conclude(part, { ...outcome, kind: "given-up" }, parts, settlement);
+      } else {
+        failures += 1;
+        parts.again(part);
+        await this.#waitForRetry(part.request, outcome, failures);
       }
-      await this.#conclude(part, outcome, parts, settlement);
     }
-    settle();
+    this.#settle(settlement);
     lease.acknowledge();
+  }
+
+  #next(parts: RequestParts): RequestPart | undefined {
+    return parts.next(Math.min(this.#sizeLimit.bytesMax(), this.#paceLimit.bytesMax));
+  }
+
+  #settle(settlement: OpenSettlement): void {
+    const closed = settlement.close();
+    if (closed !== undefined) this.#options.onSettled?.(closed);
+  }
+
+  #release(lease: Lease, settlement: OpenSettlement): void {
+    this.#settle(settlement);
+    lease.release();
   }
 
   async #conclude(
@@ -199,20 +219,6 @@ class RunningDelivery implements Delivery {
     return (await this.#options.deadLetter?.append(request, line)) ?? false;
   }
 
-  /** `undefined` when delivery is stopped before there is a last word. */
-  async #sendUntilAnswered(request: SealedRequest): Promise<FinalOutcome | undefined> {
-    const firstTriedMs = performance.now();
-    for (let attempt = 1; ; attempt++) {
-      await this.#waitWhileThrottled();
-      if (this.#stop.signal.aborted) return undefined;
-      const outcome = await this.#attempt(request, attempt);
-      if (outcome.kind !== "retryable") return outcome;
-      if (this.#stop.signal.aborted) return undefined;
-      if (this.#isTooOld(request, firstTriedMs)) return { ...outcome, kind: "given-up" };
-      await this.#waitForRetry(request, outcome, attempt);
-    }
-  }
-
   /** A request that claims to come from the future, after the clock was set back, ages from its first try. */
   #isTooOld({ sealedAtUnixMs }: SealedRequest, firstTriedMs: number): boolean {
     const { maxAgeMs } = this.#retry;
@@ -224,7 +230,11 @@ class RunningDelivery implements Delivery {
     if (attempt > 1) this.#books.retried();
     const startedMs = performance.now();
     const outcome = await this.#options.sender.send(request, this.#stop.signal);
-    this.#options.onAttempt?.({ request, outcome, attempt, durationMs: performance.now() - startedMs });
+    const durationMs = performance.now() - startedMs;
+    if (outcome.kind === "retryable" && outcome.timedOut === true) {
+      this.#paceLimit.timedOut(request.body.byteLength, durationMs);
+    } else if (outcome.kind === "accepted") this.#paceLimit.accepted(durationMs);
+    this.#options.onAttempt?.({ request, outcome, attempt, durationMs });
     return outcome;
   }
 

@@ -2,6 +2,7 @@
  * OTLP/gRPC: `opentelemetry.proto.collector.logs.v1.LogsService/Export` as a unary call of raw bytes. The body
  * is already protobuf, so no generated client and no copy stands between the queue and the socket.
  */
+import type { SecureContext } from "node:tls";
 import {
   Client,
   type ClientOptions,
@@ -11,13 +12,16 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
+import { AddressWatch } from "./address-watch.ts";
+import { ConnectionRotation } from "./connection-rotation.ts";
 import { classifyGrpcStatus } from "./grpc-status.ts";
+import { RequestHeaders } from "./headers-file.ts";
 import type { OtlpOptions } from "./otlp-options.ts";
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess } from "./partial-success.ts";
-import { headerSecrets, remoteText } from "./remote-text.ts";
+import { remoteText } from "./remote-text.ts";
 import { retryInfoDelayMs } from "./retry-info.ts";
-import { loadTls } from "./tls-files.ts";
+import { TlsMaterial } from "./tls-files.ts";
 import { USER_AGENT } from "./user-agent.ts";
 
 const EXPORT_METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
@@ -35,12 +39,14 @@ const CHANNEL_OPTIONS: ClientOptions = {
   // A half-open connection answers nothing; without pings every call would run into its deadline until TCP
   // gives up, about a quarter of an hour later.
   "grpc.keepalive_time_ms": 30_000,
-  "grpc.keepalive_timeout_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 20_000,
   // The default of two minutes would keep failing calls long after the collector is back.
   "grpc.initial_reconnect_backoff_ms": 500,
   "grpc.max_reconnect_backoff_ms": 5_000,
   // A service config from DNS could change retries and balancing behind our back.
   "grpc.service_config_disable_resolution": 1,
+  // A client that replaces another must not be given the other's connection.
+  "grpc.use_local_subchannel_pool": 1,
 };
 
 const ABORTED: SendOutcome = { kind: "retryable", reason: "aborted" };
@@ -48,71 +54,114 @@ const ABORTED: SendOutcome = { kind: "retryable", reason: "aborted" };
 const identity = (bytes: Buffer): Buffer => bytes;
 
 /**
- * Makes the sender; TLS files are read here. Throws RuntimeEvidenceError `usage`, `not-found`, `not-permitted`
- * or `io` for them.
+ * Makes the sender; TLS files and the headers file are read here. Throws RuntimeEvidenceError `usage`, `not-found`,
+ * `not-permitted`, `io` or `limit` for them. `onTrouble` gets one line when a changed file cannot be used.
  */
-export function createGrpcSender(options: OtlpOptions): Sender {
-  return new GrpcSender(options);
+export function createGrpcSender(options: OtlpOptions, onTrouble: (line: string) => void): Sender {
+  return new GrpcSender(options, onTrouble);
 }
 
 class GrpcSender implements Sender {
-  readonly #client: Client;
-  readonly #metadata: Metadata;
-  readonly #secrets: readonly string[];
   readonly #timeoutMs: number;
+  readonly #headers: RequestHeaders;
+  readonly #tls: TlsMaterial | undefined;
+  readonly #addresses: AddressWatch;
+  readonly #clients: ConnectionRotation<Client>;
+  #metadata: Metadata;
+  /** When the collector answered last, whatever it was, on any connection. */
+  #answeredMs = Number.NEGATIVE_INFINITY;
+  #halfOpen = false;
 
-  constructor(options: OtlpOptions) {
+  constructor(options: OtlpOptions, onTrouble: (line: string) => void) {
     this.#timeoutMs = options.timeoutMs;
-    this.#secrets = headerSecrets(options.headers);
-    this.#metadata = toMetadata(options.headers);
-    this.#client = new Client(
-      options.target,
-      options.secure
-        ? credentials.createFromSecureContext(loadTls(options.tlsFiles))
-        : credentials.createInsecure(),
-      options.compression === "gzip"
-        ? { ...CHANNEL_OPTIONS, "grpc.default_compression_algorithm": compressionAlgorithms.gzip }
-        : CHANNEL_OPTIONS,
-    );
+    this.#headers = new RequestHeaders(options.headers, options.headersFile, onTrouble);
+    this.#metadata = toMetadata(this.#headers.current);
+    this.#tls = options.secure ? new TlsMaterial(options.tlsFiles, onTrouble) : undefined;
+    // `dns:host:port` and `dns://authority/host:port`; other schemes have nothing to look up.
+    this.#addresses = new AddressWatch(/^dns:(?:\/\/[^/]*\/)?([^/]+?)(?::\d+)?$/.exec(options.target)?.[1]);
+    this.#clients = new ConnectionRotation({
+      open: () => createClient(options, this.#tls?.context),
+      close: (client) => client.close(),
+    });
   }
 
   send(request: { readonly body: Buffer }, signal: AbortSignal): Promise<SendOutcome> {
     if (signal.aborted) return Promise.resolve(ABORTED);
+    if (this.#headers.refresh()) this.#metadata = toMetadata(this.#headers.current);
+    if (this.#isOutdated()) this.#clients.rotate();
+    return this.#clients.use((client) => this.#call(client, request.body, signal));
+  }
+
+  async close(): Promise<void> {
+    this.#clients.close();
+  }
+
+  #isOutdated(): boolean {
+    const renewed = this.#tls?.refresh() ?? false;
+    const moved = this.#addresses.moved();
+    const outdated = renewed || moved || this.#halfOpen;
+    this.#halfOpen = false;
+    return outdated;
+  }
+
+  #call(client: Client, body: Buffer, signal: AbortSignal): Promise<SendOutcome> {
+    const startedMs = performance.now();
     const deadline = this.#timeoutMs === 0 ? Number.POSITIVE_INFINITY : Date.now() + this.#timeoutMs;
     return new Promise((resolve) => {
       const cancel = () => call.cancel();
-      const call = this.#client.makeUnaryRequest<Buffer, Buffer>(
+      const call = client.makeUnaryRequest<Buffer, Buffer>(
         EXPORT_METHOD,
         identity,
         identity,
-        request.body,
+        body,
         this.#metadata,
         { deadline },
         (error, response) => {
           signal.removeEventListener("abort", cancel);
-          if (error === null) resolve(this.#accepted(response ?? Buffer.alloc(0)));
-          else resolve(signal.aborted ? ABORTED : this.#failed(error));
+          if (error !== null && signal.aborted) return resolve(ABORTED);
+          const outcome = error === null ? this.#accepted(response ?? Buffer.alloc(0)) : this.#failed(error);
+          this.#noteAnswer(outcome, startedMs);
+          resolve(outcome);
         },
       );
       signal.addEventListener("abort", cancel, { once: true });
     });
   }
 
-  async close(): Promise<void> {
-    this.#client.close();
+  /** A connection on which nothing at all was answered while a call ran into its deadline may be half-open. */
+  #noteAnswer(outcome: SendOutcome, startedMs: number): void {
+    if (outcome.kind !== "retryable" || outcome.timedOut !== true) this.#answeredMs = performance.now();
+    else if (this.#answeredMs < startedMs) this.#halfOpen = true;
   }
 
   #accepted(response: Buffer): SendOutcome {
     const partial = readPartialSuccess(response, "protobuf");
-    return { kind: "accepted", ...partial, message: remoteText(partial.message, this.#secrets) };
+    return { kind: "accepted", ...partial, message: remoteText(partial.message, this.#headers.secrets) };
   }
 
   #failed(error: ServiceError): SendOutcome {
     const details = error.metadata?.get("grpc-status-details-bin")[0];
     const delayMs = Buffer.isBuffer(details) ? retryInfoDelayMs(details) : undefined;
-    const message = remoteText(error.details ?? error.message, this.#secrets);
-    return classifyGrpcStatus(error.code ?? status.UNKNOWN, message, delayMs);
+    const message = remoteText(error.details ?? error.message, this.#headers.secrets);
+    const code = error.code ?? status.UNKNOWN;
+    if (code === status.UNAUTHENTICATED && this.#headers.refresh({ now: true })) {
+      this.#metadata = toMetadata(this.#headers.current);
+      return { kind: "retryable", reason: "grpc UNAUTHENTICATED", message };
+    }
+    return classifyGrpcStatus(code, message, delayMs);
   }
+}
+
+function createClient(options: OtlpOptions, secureContext: SecureContext | undefined): Client {
+  return new Client(
+    options.target,
+    secureContext === undefined
+      ? credentials.createInsecure()
+      : credentials.createFromSecureContext(secureContext),
+    options.compression === "gzip"
+      ? { ...CHANNEL_OPTIONS, "grpc.default_compression_algorithm": compressionAlgorithms.gzip }
+      : CHANNEL_OPTIONS,
+  );
 }
 
 /** Names that end in `-bin` carry bytes, given as base64 (grpc/grpc doc/PROTOCOL-HTTP2.md). */

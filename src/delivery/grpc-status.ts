@@ -55,10 +55,13 @@ export function classifyGrpcStatus(code: number, message: string, retryInfoDelay
   const reason = `grpc ${status?.name ?? code}`;
   if ((code === 8 || code === 11) && TOO_LARGE.test(message)) return { kind: "too-large", reason, message };
   if (code === 2 && PROXY_TOO_LARGE.test(message)) return { kind: "too-large", reason, message };
-  const delay = retryInfoDelayMs === undefined ? {} : { delayMs: retryInfoDelayMs };
-  if (status?.verdict === "retryable") return { kind: "retryable", reason, message, ...delay };
+  const hints = {
+    ...(retryInfoDelayMs !== undefined && { delayMs: retryInfoDelayMs }),
+    ...(code === 4 && { timedOut: true }),
+  };
+  if (status?.verdict === "retryable") return { kind: "retryable", reason, message, ...hints };
   if (status?.verdict === "throttle" && retryInfoDelayMs !== undefined) {
-    return { kind: "retryable", reason, message, ...delay };
+    return { kind: "retryable", reason, message, ...hints };
   }
   if (NO_RESPONSE.test(message)) return { kind: "retryable", reason: "grpc disconnected", message };
   return { kind: "permanent", reason, message };

@@ -12,13 +12,16 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { requestToJson } from "../otlp/request-json.ts";
+import { AddressWatch } from "./address-watch.ts";
+import { ConnectionRotation } from "./connection-rotation.ts";
+import { RequestHeaders } from "./headers-file.ts";
 import { classifyHttpStatus } from "./http-status.ts";
 import type { OtlpOptions } from "./otlp-options.ts";
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess, readStatusMessage } from "./partial-success.ts";
-import { headerSecrets, remoteText } from "./remote-text.ts";
+import { remoteText } from "./remote-text.ts";
 import { parseRetryAfterMs } from "./retry-after.ts";
-import { loadTls } from "./tls-files.ts";
+import { TlsMaterial } from "./tls-files.ts";
 import { USER_AGENT } from "./user-agent.ts";
 
 /** Largest response that is read, as the OTLP specification recommends; the rest is not waited for. */
@@ -27,16 +30,18 @@ const RESPONSE_BYTES_MAX = 4 * 1024 * 1024;
 /** An idle connection is closed after this; shorter than what most servers and proxies keep. */
 const IDLE_CONNECTION_MS = 15_000;
 
+const AGENT_OPTIONS = { keepAlive: true, timeout: IDLE_CONNECTION_MS };
+
 const ABORTED: SendOutcome = { kind: "retryable", reason: "aborted" };
 
 const gzipAsync = promisify(gzip);
 
 /**
- * Makes the sender; TLS files are read here. Throws RuntimeEvidenceError `usage`, `not-found`, `not-permitted`
- * or `io` for them.
+ * Makes the sender; TLS files and the headers file are read here. Throws RuntimeEvidenceError `usage`, `not-found`,
+ * `not-permitted`, `io` or `limit` for them. `onTrouble` gets one line when a changed file cannot be used.
  */
-export function createHttpSender(options: OtlpOptions): Sender {
-  return new HttpSender(options);
+export function createHttpSender(options: OtlpOptions, onTrouble: (line: string) => void): Sender {
+  return new HttpSender(options, onTrouble);
 }
 
 interface Response {
@@ -48,25 +53,25 @@ interface Response {
 
 class HttpSender implements Sender {
   readonly #options: OtlpOptions;
-  readonly #agent: HttpAgent;
   readonly #url: URL;
-  readonly #headers: Record<string, string>;
-  readonly #secrets: readonly string[];
+  readonly #headers: RequestHeaders;
+  readonly #tls: TlsMaterial | undefined;
+  readonly #addresses: AddressWatch;
+  readonly #agents: ConnectionRotation<HttpAgent>;
 
-  constructor(options: OtlpOptions) {
+  constructor(options: OtlpOptions, onTrouble: (line: string) => void) {
     this.#options = options;
     this.#url = new URL(options.target);
-    this.#secrets = headerSecrets(options.headers);
-    const pool = { keepAlive: true, timeout: IDLE_CONNECTION_MS };
-    this.#agent = options.secure
-      ? new HttpsAgent({ ...pool, secureContext: loadTls(options.tlsFiles) })
-      : new HttpAgent(pool);
-    this.#headers = {
-      "user-agent": USER_AGENT,
-      ...Object.fromEntries(options.headers),
-      "content-type": options.protocol === "http/json" ? "application/json" : "application/x-protobuf",
-      ...(options.compression === "gzip" && { "content-encoding": "gzip" }),
-    };
+    this.#headers = new RequestHeaders(options.headers, options.headersFile, onTrouble);
+    this.#tls = options.secure ? new TlsMaterial(options.tlsFiles, onTrouble) : undefined;
+    this.#addresses = new AddressWatch(this.#url.hostname);
+    this.#agents = new ConnectionRotation({
+      open: () =>
+        this.#tls === undefined
+          ? new HttpAgent(AGENT_OPTIONS)
+          : new HttpsAgent({ ...AGENT_OPTIONS, secureContext: this.#tls.context }),
+      close: (agent) => agent.destroy(),
+    });
   }
 
   async send(request: { readonly body: Buffer }, signal: AbortSignal): Promise<SendOutcome> {
@@ -82,14 +87,21 @@ class HttpSender implements Sender {
       };
     }
     try {
-      return this.#outcome(await this.#post(body, signal));
+      this.#headers.refresh();
+      if (this.#isOutdated()) this.#agents.rotate();
+      return this.#outcome(await this.#agents.use((agent) => this.#post(agent, body, signal)));
     } catch (thrown) {
       return signal.aborted ? ABORTED : this.#failed(thrown);
     }
   }
 
   async close(): Promise<void> {
-    this.#agent.destroy();
+    this.#agents.close();
+  }
+
+  #isOutdated(): boolean {
+    const renewed = this.#tls?.refresh() ?? false;
+    return this.#addresses.moved() || renewed;
   }
 
   async #encode(body: Buffer): Promise<Buffer> {
@@ -97,14 +109,14 @@ class HttpSender implements Sender {
     return this.#options.compression === "gzip" ? gzipAsync(encoded) : encoded;
   }
 
-  #post(body: Buffer, signal: AbortSignal): Promise<Response> {
+  #post(agent: HttpAgent, body: Buffer, signal: AbortSignal): Promise<Response> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const send = this.#options.secure ? httpsRequest : httpRequest;
       const request = send(this.#url, {
         method: "POST",
-        agent: this.#agent,
-        headers: { ...this.#headers, "content-length": body.byteLength },
+        agent,
+        headers: this.#requestHeaders(body),
       });
       const { timeoutMs } = this.#options;
       const settled = () => {
@@ -125,25 +137,41 @@ class HttpSender implements Sender {
     });
   }
 
+  #requestHeaders(body: Buffer): Record<string, string | number> {
+    const { protocol, compression } = this.#options;
+    return {
+      "user-agent": USER_AGENT,
+      ...Object.fromEntries(this.#headers.current),
+      "content-type": protocol === "http/json" ? "application/json" : "application/x-protobuf",
+      ...(compression === "gzip" && { "content-encoding": "gzip" }),
+      "content-length": body.byteLength,
+    };
+  }
+
   #outcome(response: Response): SendOutcome {
     if (response.status >= 200 && response.status < 300) {
       const encoding = response.contentType.startsWith("application/json") ? "json" : "protobuf";
       const partial = readPartialSuccess(response.body, encoding);
-      return { kind: "accepted", ...partial, message: remoteText(partial.message, this.#secrets) };
+      return { kind: "accepted", ...partial, message: remoteText(partial.message, this.#headers.secrets) };
     }
-    const message = remoteText(readStatusMessage(response.body, response.contentType), this.#secrets);
+    const message = remoteText(readStatusMessage(response.body, response.contentType), this.#headers.secrets);
+    if (response.status === 401 && this.#headers.refresh({ now: true })) {
+      return { kind: "retryable", reason: "http 401", message };
+    }
     const retryAfterMs = parseRetryAfterMs(response.retryAfter, Date.now());
     return classifyHttpStatus(response.status, message, retryAfterMs);
   }
 
   /** No response: the connection failed or ended before there was one. Always worth another try. */
   #failed(thrown: unknown): SendOutcome {
-    if (thrown instanceof Timeout) return { kind: "retryable", reason: "timeout", message: thrown.message };
+    if (thrown instanceof Timeout) {
+      return { kind: "retryable", reason: "timeout", message: thrown.message, timedOut: true };
+    }
     const error = thrown as NodeJS.ErrnoException & { errors?: readonly NodeJS.ErrnoException[] };
     // A name with several addresses fails with an AggregateError without message.
     const cause = error.errors?.[0] ?? error;
     const hint = cause.code === "HPE_INVALID_CONSTANT" ? " (is this a gRPC port?)" : "";
-    const message = `${remoteText(cause.message ?? "", this.#secrets)}${hint}`;
+    const message = `${remoteText(cause.message ?? "", this.#headers.secrets)}${hint}`;
     return { kind: "retryable", reason: `connection ${cause.code ?? "failed"}`, message };
   }
 }

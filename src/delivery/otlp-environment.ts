@@ -24,6 +24,8 @@ export interface OtlpOverrides {
   readonly protocol?: string;
   /** `name=value` each, values percent-encoded where needed; added to those of the environment. */
   readonly headers?: readonly string[];
+  /** A file of `name=value` lines, see `headers-file.ts`; they win over all other headers. */
+  readonly headersFile?: string;
   readonly timeoutMs?: number;
   readonly compression?: string;
   /** gRPC without TLS for an endpoint without scheme. */
@@ -54,6 +56,7 @@ export function readOtlpOptions(
     protocol,
     ...resolveTarget(reader, overrides, protocol),
     headers: resolveHeaders(reader, overrides),
+    ...(overrides.headersFile !== undefined && { headersFile: overrides.headersFile }),
     timeoutMs:
       overrideMs("timeout", overrides.timeoutMs) ?? reader.milliseconds("TIMEOUT") ?? TIMEOUT_DEFAULT_MS,
     compression:

@@ -3,7 +3,7 @@
 export type OtlpProtocol = "grpc" | "http/protobuf" | "http/json";
 export type OtlpCompression = "none" | "gzip";
 
-/** Paths of PEM files; read once when the sender is created. */
+/** Paths of PEM files; read when the sender is created, and again when one changes. */
 export interface TlsFiles {
   /** CA certificates to trust instead of those that come with Node. */
   readonly certificateFile?: string;
@@ -19,6 +19,8 @@ export interface OtlpOptions {
   readonly secure: boolean;
   /** Sent with each request. Values may be secrets. Names are in lower case. */
   readonly headers: ReadonlyMap<string, string>;
+  /** A file with more of them, which win; read when the sender is created, and again when it changes. */
+  readonly headersFile?: string;
   /** Time for one attempt, from connecting to the end of the response; 0: no limit. */
   readonly timeoutMs: number;
   readonly compression: OtlpCompression;
@@ -35,6 +37,7 @@ export function describeOtlpOptions(options: OtlpOptions): string {
   if (options.headers.size > 0) {
     parts.push(`headers ${[...options.headers.keys()].map((name) => `${name}=[redacted]`).join(",")}`);
   }
+  if (options.headersFile !== undefined) parts.push(`headers of ${options.headersFile}`);
   parts.push(options.timeoutMs === 0 ? "no timeout" : `timeout ${options.timeoutMs} ms`);
   return parts.join(", ");
 }

@@ -33,6 +33,8 @@ export type SendOutcome =
       readonly reason: string;
       readonly message?: string;
       readonly delayMs?: number;
+      /** The time for one attempt was over: perhaps the request is more than fits into it. */
+      readonly timedOut?: boolean;
     }
   /** Will never be accepted. */
   | { readonly kind: "permanent"; readonly reason: string; readonly message?: string }

@@ -19,9 +19,9 @@ export function remoteText(text: string, secrets: readonly string[]): string {
 }
 
 /** The secret part of header values: the value itself, and the credential after a scheme such as `Bearer`. */
-export function headerSecrets(headers: ReadonlyMap<string, string>): string[] {
+export function headerSecrets(headers: Iterable<readonly [name: string, value: string]>): string[] {
   const secrets = new Set<string>();
-  for (const value of headers.values()) {
+  for (const [, value] of headers) {
     secrets.add(value);
     const credential = /^[A-Za-z][\w-]* +(\S.*)$/.exec(value)?.[1];
     if (credential !== undefined) secrets.add(credential);

@@ -9,6 +9,8 @@ import { SplitRequest } from "./split-request.ts";
 interface Range {
   readonly from: number;
   readonly to: number;
+  /** Where it has been made already. */
+  readonly request?: SealedRequest;
 }
 
 export interface RequestPart extends Range {
@@ -38,6 +40,11 @@ export class RequestParts {
     return undefined;
   }
 
+  /** Puts the part back: it is to be sent again. */
+  again(part: RequestPart): void {
+    this.#left.push(part);
+  }
+
   /** Puts the part back as two halves; false when it cannot be cut any further. */
   split({ from, to }: Range): boolean {
     const split = to - from < 2 ? undefined : this.#splitRequest();
@@ -54,12 +61,14 @@ export class RequestParts {
   /** Without making the part. */
   #bytesAtLeast(range: Range): number {
     if (this.#isWhole(range)) return this.#whole.body.byteLength;
+    if (range.request !== undefined) return range.request.body.byteLength;
     return this.#splitRequest()?.span(range.from, range.to) ?? 0;
   }
 
   #request(range: Range): SealedRequest {
     const split = this.#isWhole(range) ? undefined : this.#splitRequest();
     if (split === undefined) return this.#whole;
+    if (range.request !== undefined) return range.request;
     const { sealedAtUnixMs, streamId } = this.#whole;
     const body = split.part(range.from, range.to);
     const request = { body, recordCount: range.to - range.from, sealedAtUnixMs };

@@ -1,9 +1,11 @@
 /**
- * TLS material for a sender, read at once: the process may give up the right to read these files right after.
+ * TLS material for a sender. It is read at once, because the process may give up the right to read these files right
+ * after, and read again when a file changes, because certificates are renewed while evidence flows.
  */
 import { readFileSync } from "node:fs";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { FileChange } from "./file-change.ts";
 import type { TlsFiles } from "./otlp-options.ts";
 
 /**
@@ -27,6 +29,43 @@ export function loadTls(files: TlsFiles): SecureContext {
     throw new RuntimeEvidenceError("usage", `cannot use ${named.join(", ")} for TLS: ${why}`, {
       cause: thrown,
     });
+  }
+}
+
+/** The current TLS material of a sender. */
+export class TlsMaterial {
+  readonly #files: TlsFiles;
+  readonly #change: FileChange;
+  readonly #onTrouble: (line: string) => void;
+  #context: SecureContext;
+
+  /** Reads the files, and throws as `loadTls` does. Later trouble keeps the old material and says so. */
+  constructor(files: TlsFiles, onTrouble: (line: string) => void) {
+    const { certificateFile, clientKeyFile, clientCertificateFile } = files;
+    this.#files = files;
+    this.#onTrouble = onTrouble;
+    this.#change = new FileChange(
+      [certificateFile, clientKeyFile, clientCertificateFile].filter((file) => file !== undefined),
+    );
+    this.#context = loadTls(files);
+  }
+
+  get context(): SecureContext {
+    return this.#context;
+  }
+
+  /** Reads the files again if one has changed; true when there is new material. */
+  refresh(): boolean {
+    if (!this.#change.happened()) return false;
+    try {
+      this.#context = loadTls(this.#files);
+      return true;
+    } catch (thrown) {
+      this.#onTrouble(
+        `${RuntimeEvidenceError.from(thrown).message}; the certificates read before stay in use`,
+      );
+      return false;
+    }
   }
 }
 
