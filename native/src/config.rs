@@ -11,8 +11,9 @@ use crate::wanted;
 
 /// The longest configuration that is read.
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
-/// Entries of the map `own_processes`, one of which is the probe itself.
-const OWN_PROCESSES_MAX: usize = 63;
+const SPARE_OUTPUTS_MAX: u32 = 8;
+/// Entries of the map `own_processes` that are not for the probe itself: for its keeper and its pumps.
+const OWN_PROCESSES_MAX: usize = 63 - 1 - SPARE_OUTPUTS_MAX as usize;
 const RING_BYTES_MAX: u32 = 1 << 30;
 const RING_BYTES_MIN: u32 = 1 << 12;
 /// What the map `function_rates` has room for.
@@ -80,6 +81,10 @@ pub struct Config {
     /// How long the end of the run waits for a reader that does not read.
     #[serde(default = "drain_timeout_ms")]
     pub drain_timeout_ms: u32,
+    /// Outputs for pumps that follow one that was killed: the descriptors from 3 on, at most 8. Without any,
+    /// the probe is a single process and ends with it.
+    #[serde(default)]
+    pub spare_outputs: u32,
     /// Processes of this system: never captured, counted as filtered. The probe adds itself.
     #[serde(default)]
     pub own_processes: Vec<u32>,
@@ -185,6 +190,7 @@ impl Config {
             wakeup_bytes: wakeup_bytes(),
             batch_window_ms: batch_window_ms(),
             drain_timeout_ms: 0,
+            spare_outputs: 0,
             own_processes: Vec::new(),
             filters: Filters { tree, ..Filters::default() },
             functions: Vec::new(),

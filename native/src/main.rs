@@ -4,7 +4,7 @@
 //! the kernel's rings to stdout. It has no network and runs no code of others.
 //!
 //! ```text
-//!  config -> open -> load -> attach -> privilege -> pump
+//!  config -> open -> load -> attach -> privilege -> keeper -> pump
 //!  stdin     each file is a phase; its result is         frames on stdout
 //!            what the next one takes                     diagnostics on stderr
 //! ```
@@ -33,6 +33,7 @@ mod glob;
 mod hello;
 mod hook;
 mod instruction;
+mod keeper;
 mod launch;
 #[path = "layout.gen.rs"]
 mod layout;
@@ -69,11 +70,12 @@ use std::rc::Rc;
 
 use config::Config;
 use diagnostics::{Exit, Failure};
+use keeper::Role;
 use output::Output;
 use privilege::Needs;
 use pump::Pump;
 use stop::Stop;
-use uprobes::Uprobes;
+use uprobes::{Prepared, Uprobes};
 
 const HELP: &str = "\
 Usage: runtime-evidence-probe              capture; configuration as one JSON line on stdin
@@ -104,7 +106,7 @@ fn run() -> Result<u8, Failure> {
     // Only the command that `launch` starts may be other than UTF-8.
     let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or("")).collect();
     match words.as_slice() {
-        [] => capture().map(|()| 0),
+        [] => capture(),
         ["check"] => check::check().map(|document| {
             println!("{document}");
             0
@@ -122,20 +124,21 @@ fn run() -> Result<u8, Failure> {
     }
 }
 
-fn capture() -> Result<(), Failure> {
+fn capture() -> Result<u8, Failure> {
     let config = Config::read(&mut std::io::stdin().lock())?;
     let stop = Rc::new(Stop::new(config.drain_timeout_ms)?);
-    let mut output = Output::new(Rc::clone(&stop))?;
+    let mut output = Output::new(Rc::clone(&stop));
+    output::refuse_to_wait()?;
     refusal::keep_libbpf_log();
 
     let (loaded, maps) = load::load(&config)?;
     let mut attached = attach::attach(loaded, maps, &config)?;
     let prepared = uprobes::prepare(&config, &mut attached);
-    let hello = frame::hello(&hello::document(&attached.hooks, &config).to_string());
+    let hello = hello::document(&attached.hooks, &config).to_string();
     if !attached.observes() {
         privilege::drop_all(config.user)?;
         // The hello frame tells each hook's reason. Without a reader there is nobody to tell.
-        let _ = output.push(&hello).and_then(|()| output.flush());
+        let _ = output.push(&frame::hello(&hello)).and_then(|()| output.flush());
         let first = attached.hooks.iter().find_map(|hook| hook.reason.as_deref()).unwrap_or("");
         return Err(Failure {
             exit: Exit::NothingAttached,
@@ -144,12 +147,36 @@ fn capture() -> Result<(), Failure> {
         });
     }
     let needs = if prepared.is_some() { Needs::Uprobes } else { Needs::Nothing };
-    let mut pump = Pump::new(attached, &config, output, stop)?;
+    let pump = Pump::new(attached, &config, output, stop)?;
     privilege::reduce(config.user, needs)?;
-    let uprobes = prepared.map(|prepared| Uprobes::start(prepared, &config)).transpose()?;
+    match keeper::keep(config.spare_outputs, needs)? {
+        Role::Pump(generation) => {
+            deliver(pump, prepared, &config, needs, generation, &hello).map(|()| 0)
+        }
+        Role::Ended(code) => Ok(code),
+    }
+}
+
+/// What the pump does, whichever generation it is.
+fn deliver(
+    mut pump: Pump,
+    mut prepared: Option<Prepared>,
+    config: &Config,
+    needs: Needs,
+    generation: u32,
+    hello: &str,
+) -> Result<(), Failure> {
+    if generation > 0 {
+        output::refuse_to_wait()?;
+    }
+    pump.begin()?;
+    if let Some(prepared) = prepared.as_mut().filter(|_| config.spare_outputs > 0) {
+        prepared.renew(generation)?;
+    }
+    let uprobes = prepared.map(|prepared| Uprobes::start(prepared, config)).transpose()?;
     privilege::lock(needs)?;
     if let Some(uprobes) = uprobes {
         pump.add_uprobes(uprobes, config.symbolize);
     }
-    pump.run(&hello)
+    pump.run(&frame::hello(hello))
 }

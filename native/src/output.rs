@@ -37,24 +37,10 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes to a pipe or socket do not wait from here on, so that the end of the run is noticed
-    /// while the reader is slow. A terminal or file shares its mode with others and keeps it.
-    pub fn new(stop: Rc<Stop>) -> Result<Self, Failure> {
-        // SAFETY: all-zero bytes are a valid result, and it is written by the call only.
-        let mut status: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: `status` is a valid place for the result.
-        if unsafe { libc::fstat(STDOUT, &raw mut status) } != 0 {
-            return Err(Failure::os("no_output", "use stdout"));
-        }
-        if matches!(status.st_mode & libc::S_IFMT, libc::S_IFIFO | libc::S_IFSOCK) {
-            // SAFETY: no pointer is passed.
-            unsafe {
-                let flags = libc::fcntl(STDOUT, libc::F_GETFL);
-                libc::fcntl(STDOUT, libc::F_SETFL, flags | libc::O_NONBLOCK);
-            }
-        }
+    /// Nothing is gathered yet.
+    pub fn new(stop: Rc<Stop>) -> Self {
         let buffer = Vec::with_capacity(2 * BUFFER_BYTES);
-        Ok(Self { buffer, stop, broken_samples: [0; PROBE_COUNT], error: None })
+        Self { buffer, stop, broken_samples: [0; PROBE_COUNT], error: None }
     }
 
     /// Takes a sample of a ring: a complete frame. Returns 0, or -1 to end the consumption.
@@ -125,4 +111,23 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// Writes to a pipe or socket do not wait from here on, so that the end of the run is noticed while the
+/// reader is slow. A terminal or file shares its mode with others and keeps it.
+pub fn refuse_to_wait() -> Result<(), Failure> {
+    // SAFETY: all-zero bytes are a valid result, and it is written by the call only.
+    let mut status: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `status` is a valid place for the result.
+    if unsafe { libc::fstat(STDOUT, &raw mut status) } != 0 {
+        return Err(Failure::os("no_output", "use stdout"));
+    }
+    if matches!(status.st_mode & libc::S_IFMT, libc::S_IFIFO | libc::S_IFSOCK) {
+        // SAFETY: no pointer is passed.
+        unsafe {
+            let flags = libc::fcntl(STDOUT, libc::F_GETFL);
+            libc::fcntl(STDOUT, libc::F_SETFL, flags | libc::O_NONBLOCK);
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use caps::{CapSet, Capability};
-use libbpf_rs::libbpf_sys::{BPF_LINK_CREATE, BPF_OBJ_GET_INFO_BY_FD};
+use libbpf_rs::libbpf_sys::{BPF_LINK_CREATE, BPF_MAP_UPDATE_ELEM, BPF_OBJ_GET_INFO_BY_FD};
 use libc::{c_int, c_long, c_ulong};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -75,6 +75,13 @@ pub fn lock(needs: Needs) -> Result<(), Failure> {
         .map_err(|error| failed(&format!("filter: {error}")))
 }
 
+/// The same for the keeper, which also starts pumps. They inherit it, and then `lock` themselves.
+pub fn lock_keeper(needs: Needs) -> Result<(), Failure> {
+    let filter =
+        keeper_system_calls(needs).map_err(|error| failed(&format!("build a filter: {error}")))?;
+    seccompiler::apply_filter(&filter).map_err(|error| failed(&format!("filter: {error}")))
+}
+
 /// Takes CAP_SETPCAP. A process without it cannot widen its capabilities anyway: no_new_privs follows.
 fn clear_bounding_set() -> Result<(), Failure> {
     if !caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
@@ -117,8 +124,25 @@ fn prctl(what: &str, option: c_int, value: c_ulong) -> Result<(), Failure> {
 /// Anything else kills the process: a probe that does what it never does is taken over or broken, and
 /// an error code would let it go on. The exporter sees the end and says so.
 fn system_calls(needs: Needs) -> Result<BpfProgram, seccompiler::BackendError> {
+    compile(rules(needs)?)
+}
+
+/// What keeping takes on top: to start and watch pumps, and what those do before they lock themselves.
+fn keeper_system_calls(needs: Needs) -> Result<BpfProgram, seccompiler::BackendError> {
+    let mut rules = rules(needs)?;
+    rules.extend(FOR_KEEPING.iter().map(|call| (*call, Vec::new())));
+    // The pump notes its own process id in a map.
+    let update = when(0, SeccompCmpOp::Eq, BPF_MAP_UPDATE_ELEM.into())?;
+    rules.entry(libc::SYS_bpf).or_default().extend(update);
+    compile(rules)
+}
+
+/// By system call: what its arguments must be, one of the rules; no rule is any arguments.
+type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
+
+fn rules(needs: Needs) -> Result<Rules, seccompiler::BackendError> {
     let attaching = if needs == Needs::Uprobes { FOR_ATTACHING } else { &[] };
-    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> =
+    let mut rules: Rules =
         ANY_ARGUMENTS.iter().chain(attaching).map(|call| (*call, Vec::new())).collect();
     // Memory yes, code no.
     let no_exec = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
@@ -138,6 +162,10 @@ fn system_calls(needs: Needs) -> Result<BpfProgram, seccompiler::BackendError> {
     rules.insert(libc::SYS_ioctl, when(1, SeccompCmpOp::Eq, PERF_EVENT_IOC_DISABLE)?);
     // The standard library checks with it, in debug builds, that what it closes is open.
     rules.insert(libc::SYS_fcntl, when(1, SeccompCmpOp::Eq, libc::F_GETFD as u64)?);
+    Ok(rules)
+}
+
+fn compile(rules: Rules) -> Result<BpfProgram, seccompiler::BackendError> {
     let architecture = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, architecture)?
         .try_into()
@@ -190,6 +218,32 @@ const FOR_ATTACHING: &[c_long] = &[
     libc::SYS_readlinkat,
     libc::SYS_sched_yield,
     libc::SYS_statx,
+];
+
+/// To start and watch pumps (`keeper.rs`), and to become one: output, wake-ups, thread, filter.
+const FOR_KEEPING: &[c_long] = &[
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_dup2,
+    libc::SYS_dup3,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_eventfd2,
+    libc::SYS_fcntl,
+    libc::SYS_fstat,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_kill,
+    libc::SYS_newfstatat,
+    libc::SYS_pidfd_open,
+    libc::SYS_prctl,
+    libc::SYS_rseq,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_seccomp,
+    libc::SYS_set_robust_list,
+    libc::SYS_uname,
+    libc::SYS_wait4,
 ];
 
 /// A rule on the lower half of one argument: all of the arguments looked at are ints.

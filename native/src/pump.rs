@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
-use libbpf_rs::{RingBuffer, RingBufferBuilder};
+use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 use serde_json::json;
 
 use crate::announce::Announcer;
@@ -40,7 +40,7 @@ pub struct Pump {
     events_ring: RingBuffer<'static>,
     output: Rc<RefCell<Output>>,
     stop: Rc<Stop>,
-    wake_ups: OwnedFd,
+    wake_ups: Option<OwnedFd>,
     reader_state: MappedArray,
     counters: Counters,
     clock: Clock,
@@ -62,7 +62,7 @@ enum Round {
 }
 
 impl Pump {
-    /// Opens rings, counters and wake-ups.
+    /// Opens rings and counters.
     pub fn new(
         attached: Attached,
         config: &Config,
@@ -71,7 +71,6 @@ impl Pump {
     ) -> Result<Self, Failure> {
         let output = Rc::new(RefCell::new(output));
         let announcer = Rc::new(RefCell::new(None));
-        let wake_ups = new_epoll()?;
         let ring = |name: &str| {
             let map = attached.maps.get(name)?;
             let (output, announcer) = (Rc::clone(&output), Rc::clone(&announcer));
@@ -85,24 +84,15 @@ impl Pump {
                     }
                 })
                 .map_err(|error| ring_failure(name, &error))?;
-            let ring = builder.build().map_err(|error| ring_failure(name, &error))?;
-            // Edge-triggered: what counts is that the kernel rang, not that the ring holds data.
-            watch(&wake_ups, map.as_fd(), libc::EPOLLIN | libc::EPOLLET, RANG)?;
-            Ok(ring)
+            builder.build().map_err(|error| ring_failure(name, &error))
         };
         let (exec_ring, events_ring) = (ring("exec_events")?, ring("events")?);
-        for fd in stop.descriptors() {
-            // SAFETY: both are open for as long as `stop` lives, which is longer than this call.
-            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-            // Fails for a regular file.
-            let _ = watch(&wake_ups, fd, libc::EPOLLIN, 0);
-        }
         Ok(Self {
             exec_ring,
             events_ring,
             output,
             stop,
-            wake_ups,
+            wake_ups: None,
             reader_state: MappedArray::new(attached.maps.get("reader_state")?, Access::Write)?,
             counters: Counters::new(&attached)?,
             clock: Clock::new(),
@@ -114,6 +104,28 @@ impl Pump {
             announcer,
             attached,
         })
+    }
+
+    /// Makes this process the one that delivers: leaves out its own events, and has itself woken. An epoll
+    /// instance is a process's own: it wakes for the signals of the process that filled it.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        // Takes CAP_BPF on kernels before 5.19. A pump without it opens no files, and causes no events.
+        let own = std::process::id().to_ne_bytes();
+        let _ = self.attached.maps.get("own_processes")?.update(&own, &[1], MapFlags::ANY);
+        let wake_ups = new_epoll()?;
+        for name in ["exec_events", "events"] {
+            let map = self.attached.maps.get(name)?;
+            // Edge-triggered: what counts is that the kernel rang, not that the ring holds data.
+            watch(&wake_ups, map.as_fd(), libc::EPOLLIN | libc::EPOLLET, RANG)?;
+        }
+        for fd in self.stop.descriptors() {
+            // SAFETY: both are open for as long as `stop` lives, which is longer than this call.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            // Fails for a regular file.
+            let _ = watch(&wake_ups, fd, libc::EPOLLIN, 0);
+        }
+        self.wake_ups = Some(wake_ups);
+        Ok(())
     }
 
     /// Attaches to what already runs, and from then on to what starts.
@@ -225,10 +237,9 @@ impl Pump {
     /// Waits until the kernel rings, the run has to end, or the time is over. True when it rang.
     fn wait(&self, timeout_ms: u16) -> bool {
         let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 4];
+        let wake_ups = self.wake_ups.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         // SAFETY: the array has four entries.
-        let count = unsafe {
-            libc::epoll_wait(self.wake_ups.as_raw_fd(), ready.as_mut_ptr(), 4, timeout_ms.into())
-        };
+        let count = unsafe { libc::epoll_wait(wake_ups, ready.as_mut_ptr(), 4, timeout_ms.into()) };
         let ready = &ready[..usize::try_from(count).unwrap_or(0)];
         if ready.iter().any(|event| event.u64 != RANG) {
             self.stop.check();

@@ -262,6 +262,11 @@ impl Targets {
     }
 
     /// What to attach to the file; none if nothing. A file is looked into once.
+    /// The id of the first attach point.
+    pub fn number_from(&mut self, first_id: u32) {
+        self.next_id = first_id;
+    }
+
     fn plan(
         &mut self,
         executable: &Executable,

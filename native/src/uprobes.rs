@@ -21,6 +21,8 @@ use crate::wanted::Wanted;
 
 /// How long the first event may be held up by attaching to what already runs.
 const FIRST_ATTACH_TIMEOUT: Duration = Duration::from_secs(30);
+/// More than one capture ever gives.
+const IDS_PER_GENERATION: u32 = 1 << 28;
 /// Against a file that never answers.
 const DETACH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,6 +32,19 @@ pub struct Prepared {
     pub(crate) rings: Vec<PerfRing>,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) programs: Programs,
+    pub(crate) first_id: u32,
+}
+
+impl Prepared {
+    /// For a pump that a keeper has started: opens the rings, and looks at what runs now. It gives ids that no
+    /// earlier pump gave: the kernel's rings may still hold events with those.
+    pub fn renew(&mut self, generation: u32) -> Result<(), Failure> {
+        self.rings = perf::open_rings()
+            .map_err(|error| Failure::new("uprobes_failed", format!("perf rings: {error}")))?;
+        self.candidates = targets::scan(&self.wanted);
+        self.first_id = generation.saturating_mul(IDS_PER_GENERATION);
+        Ok(())
+    }
 }
 
 /// The thread that attaches.
@@ -89,9 +104,14 @@ pub fn prepare(config: &Config, attached: &mut Attached) -> Option<Prepared> {
         }
     };
     raise_descriptor_limit();
-    let candidates = targets::scan(&wanted);
+    // Under a keeper each pump does both for itself (`renew`): such rings are not mapped in a fork.
+    let (rings, candidates) = match config.spare_outputs {
+        0 => (rings, targets::scan(&wanted)),
+        _ => (Vec::new(), Vec::new()),
+    };
     let descriptors = programs.into_iter().collect();
-    Some(Prepared { wanted, rings, candidates, programs: Programs { attaching, descriptors } })
+    let programs = Programs { attaching, descriptors };
+    Some(Prepared { wanted, rings, candidates, programs, first_id: 0 })
 }
 
 fn attached_hooks<'a>(
@@ -159,10 +179,11 @@ impl Uprobes {
             if may_begin.recv().is_err() {
                 return;
             }
-            let Prepared { wanted, rings, candidates, programs } = prepared;
+            let Prepared { wanted, rings, candidates, programs, first_id } = prepared;
             let attachments = Attachments::new(programs, calls_max);
             let mut targets =
                 Targets::new(wanted, uretprobes, calls_max, rings, attachments, send_notice);
+            targets.number_from(first_id);
             targets.attach_scanned(candidates, &stopped);
             let _ = has_begun.send(());
             targets.run(&stopped);
