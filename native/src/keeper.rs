@@ -59,7 +59,7 @@ pub fn keep(spare_outputs: u32, needs: Needs) -> Result<Role, Failure> {
         close(output_of(generation));
         let status = wait_for(pump, &signals)?;
         if !libc::WIFSIGNALED(status) {
-            return Ok(Role::Ended(libc::WEXITSTATUS(status) as u8));
+            return Ok(Role::Ended(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX)));
         }
         let signal = libc::WTERMSIG(status);
         let tries_left = spare_outputs - generation;

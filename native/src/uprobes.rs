@@ -89,20 +89,7 @@ pub fn prepare(config: &Config, attached: &mut Attached) -> Option<Prepared> {
         }
     }
     let attaching = attaching.ok().filter(|_| !programs.is_empty())?;
-    let rings = match perf::open_rings() {
-        Ok(rings) => rings,
-        Err(error) => {
-            let refusal = Refusal::new(
-                format!("the kernel does not tell of new mappings: {error}"),
-                "give the probe CAP_PERFMON, and allow perf_event_open",
-            );
-            let sources = attached.objects.iter().map(|(source, _)| *source);
-            for source in sources.filter(|source| !source.functions.is_empty()) {
-                refuse(attached_hooks(&mut attached.hooks, source), &refusal);
-            }
-            return None;
-        }
-    };
+    let rings = perf::open_rings().map_err(|error| no_rings(&error, attached)).ok()?;
     raise_descriptor_limit();
     // Under a keeper each pump does both for itself (`renew`): such rings are not mapped in a fork.
     let (rings, candidates) = match config.spare_outputs {
@@ -112,6 +99,17 @@ pub fn prepare(config: &Config, attached: &mut Attached) -> Option<Prepared> {
     let descriptors = programs.into_iter().collect();
     let programs = Programs { attaching, descriptors };
     Some(Prepared { wanted, rings, candidates, programs, first_id: 0 })
+}
+
+fn no_rings(error: &std::io::Error, attached: &mut Attached) {
+    let refusal = Refusal::new(
+        format!("the kernel does not tell of new mappings: {error}"),
+        "give the probe CAP_PERFMON, and allow perf_event_open",
+    );
+    let sources = attached.objects.iter().map(|(source, _)| *source);
+    for source in sources.filter(|source| !source.functions.is_empty()) {
+        refuse(attached_hooks(&mut attached.hooks, source), &refusal);
+    }
 }
 
 fn attached_hooks<'a>(

@@ -1,5 +1,5 @@
 /** The counters of a delivery, and the lines that say what was counted. */
-import type { LossReason, SealedRequest } from "./outcome.ts";
+import type { LossReason, Refusal, SealedRequest } from "./outcome.ts";
 import { said } from "./remote-text.ts";
 import type { Report } from "./report.ts";
 
@@ -23,12 +23,6 @@ export interface DeliveryCounters {
   readonly retries: number;
   /** Uncompressed size of the accepted requests. */
   readonly bytesAccepted: number;
-}
-
-/** What the collector said, as `SendOutcome` has it. */
-export interface Refusal {
-  readonly reason: string;
-  readonly message?: string;
 }
 
 export class DeliveryBooks {

@@ -12,8 +12,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DeadLetter } from "./dead-letter.ts";
-import { DeliveryBooks, type DeliveryCounters, type Refusal } from "./delivery-books.ts";
-import type { LossReason, SealedRequest, Sender, SendOutcome } from "./outcome.ts";
+import { DeliveryBooks, type DeliveryCounters } from "./delivery-books.ts";
+import type { LossReason, Refusal, SealedRequest, Sender, SendOutcome } from "./outcome.ts";
 import { PaceLimit } from "./pace-limit.ts";
 import type { DeliveryQueue, Lease } from "./queue.ts";
 import { said } from "./remote-text.ts";
@@ -210,7 +210,7 @@ class RunningDelivery implements Delivery {
     }
     const reason = LOSS_REASONS[outcome.kind];
     const kept = outcome.kind !== "given-up" && (await this.#keepDead(request, reason, outcome));
-    settlement.lost(part, reason);
+    settlement.lost(part, reason, outcome);
     this.#books.lost(request, reason, outcome, kept);
   }
 

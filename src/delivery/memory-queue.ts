@@ -76,7 +76,7 @@ class MemoryQueue implements DeliveryQueue {
   }
 
   #makeRoom(bytes: number): boolean {
-    if (this.#whenFull === "drop-oldest" && this.#fits(bytes, this.#entries.leasedBytes)) {
+    if (this.#whenFull === "drop-oldest" && this.#fits(bytes, this.#entries.leased().bytes)) {
       while (!this.#hasRoom(bytes)) {
         const dropped = this.#entries.dropOldest();
         if (dropped === undefined) break;

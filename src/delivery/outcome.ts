@@ -28,18 +28,22 @@ export type SendOutcome =
   /** Acknowledged; `rejectedRecords` of it are not stored (OTLP partial success) and must not be retried. */
   | { readonly kind: "accepted"; readonly rejectedRecords: number; readonly message: string }
   /** Worth another try, not before `delayMs` where the collector said so. */
-  | {
+  | ({
       readonly kind: "retryable";
-      readonly reason: string;
-      readonly message?: string;
       readonly delayMs?: number;
       /** The time for one attempt was over: perhaps the request is more than fits into it. */
       readonly timedOut?: boolean;
-    }
+    } & Refusal)
   /** Will never be accepted. */
-  | { readonly kind: "permanent"; readonly reason: string; readonly message?: string }
+  | ({ readonly kind: "permanent" } & Refusal)
   /** Larger than the collector takes: worth another try in smaller parts. */
-  | { readonly kind: "too-large"; readonly reason: string; readonly message?: string };
+  | ({ readonly kind: "too-large" } & Refusal);
+
+/** Why an attempt did not succeed. */
+export interface Refusal {
+  readonly reason: string;
+  readonly message?: string;
+}
 
 /** Why records that were queued never reached a collector; the keys of the counters and of loss records. */
 export type LossReason =

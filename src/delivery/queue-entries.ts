@@ -102,9 +102,10 @@ export class QueueEntries<E extends QueueEntry> {
     return { requests: this.#requests, bytes: this.#bytes, records: this.#records };
   }
 
-  /** What is leased alone: it can't be dropped. */
-  get leasedBytes(): number {
-    return this.#bytes - this.#readyBytes;
+  /** The part of `stats` that can't be dropped. */
+  leased(): { readonly requests: number; readonly bytes: number } {
+    const ready = this.#ready.length - this.#head;
+    return { requests: this.#requests - ready, bytes: this.#bytes - this.#readyBytes };
   }
 
   /** Nothing is added any more: whoever waits gets `undefined` once nothing is left that could come back. */
@@ -118,6 +119,7 @@ export class QueueEntries<E extends QueueEntry> {
     this.#closed = true;
     this.#ready = [];
     this.#head = 0;
+    this.#readyBytes = 0;
     for (const taker of this.#takers.splice(0)) taker(undefined);
   }
 

@@ -2,8 +2,9 @@
  * What became of one leased request, to the record: the entry in the books that loss records and counters are made
  * of. A request is settled in parts when it had to be cut.
  */
-import type { LossReason, SealedRequest, SendOutcome } from "./outcome.ts";
+import type { LossReason, Refusal, SealedRequest, SendOutcome } from "./outcome.ts";
 import { mergeRanges, type SequenceRange, sequencesOf } from "./record-sequences.ts";
+import { said } from "./remote-text.ts";
 import type { RequestPart } from "./request-parts.ts";
 
 /** `acceptedRecords + rejectedRecords + Σ lost + keptRecords` is the request's `recordCount`. */
@@ -21,6 +22,8 @@ export interface Settlement {
    * it next sends its accepted records once more. 0 unless delivery was stopped.
    */
   readonly keptRecords: number;
+  /** What the collector said last about records that it did not store, or as a warning; empty when nothing. */
+  readonly message: string;
 }
 
 /** Gathers what becomes of the parts of one request. */
@@ -30,20 +33,26 @@ export class OpenSettlement {
   #rejectedRecords = 0;
   readonly #lost = new Map<LossReason, number>();
   readonly #lostSequences: SequenceRange[] = [];
+  #message = "";
 
   constructor(request: SealedRequest) {
     this.#request = request;
   }
 
   /** Returns how many of the part's records were rejected: never more than were sent, whatever is claimed. */
-  accepted({ request }: RequestPart, { rejectedRecords }: SendOutcome & { kind: "accepted" }): number {
+  accepted(
+    { request }: RequestPart,
+    { rejectedRecords, message }: SendOutcome & { kind: "accepted" },
+  ): number {
+    if (message !== "") this.#message = message;
     const rejected = Math.min(rejectedRecords, request.recordCount);
     this.#rejectedRecords += rejected;
     this.#acceptedRecords += request.recordCount - rejected;
     return rejected;
   }
 
-  lost({ request }: RequestPart, reason: LossReason): void {
+  lost({ request }: RequestPart, reason: LossReason, refusal: Refusal): void {
+    this.#message = said(refusal.reason, refusal.message);
     this.#lost.set(reason, (this.#lost.get(reason) ?? 0) + request.recordCount);
     const { streamId, firstSequence, lastSequence } = this.#request;
     if (streamId === undefined) return;
@@ -65,6 +74,7 @@ export class OpenSettlement {
       lost: this.#lost,
       lostSequences: mergeRanges(this.#lostSequences),
       keptRecords: this.#request.recordCount - settled,
+      message: this.#message,
     };
   }
 }

@@ -1,6 +1,10 @@
 /** Requests and senders for tests of delivery. */
 import type { SealedRequest, Sender, SendOutcome } from "../../src/delivery/outcome.ts";
 import { steadyUnixMs } from "../../src/delivery/steady-clock.ts";
+import { eventSlots } from "../../src/otlp/attribute-slot.ts";
+import { decodeRequest } from "../../src/otlp/decode-request.ts";
+import { RequestBuilder } from "../../src/otlp/request-builder.ts";
+import { createResourceSource } from "../../src/otlp/resource.ts";
 
 /** A request whose body is a valid protobuf message of exactly `bytes` bytes (unknown field 15, zeros). */
 export function sealed(bytes: number, recordCount = 1): SealedRequest {
@@ -18,6 +22,45 @@ function unknownField(bytes: number): Buffer {
     rest >>>= 7;
   }
   return Buffer.concat([Buffer.from([0x7a, ...length]), Buffer.alloc(bytes - 1 - lengthBytes)]);
+}
+
+const resources = createResourceSource({ "service.name": "test" });
+
+/** Sequence numbers and, of each record, how many bytes of path it has. */
+export interface RecordsOptions {
+  readonly streamId?: string;
+  readonly first?: number;
+  readonly pathBytes?: (index: number) => number;
+  /** Two resources in turns, as on a machine with containers. */
+  readonly twoResources?: boolean;
+}
+
+/** A request as a capture seals it: `count` file_opens with uids. */
+export function sealedRecords(count: number, options: RecordsOptions = {}): SealedRequest {
+  const { streamId = "stream", first = 1, pathBytes = () => 20, twoResources = false } = options;
+  const builder = new RequestBuilder();
+  for (let index = 0; index < count; index++) {
+    const container = twoResources && index % 2 === 1 ? `docker://${"ab".repeat(32)}` : undefined;
+    const writer = builder.use(resources.resourceFor(container, undefined));
+    writer.begin("file_open", 1, 2, 3, 4, 9);
+    writer.text(eventSlots.file_open.path, "/".padEnd(pathBytes(index), "p"));
+    writer.uid(streamId, first + index);
+    writer.end();
+  }
+  return {
+    ...builder.seal(),
+    sealedAtUnixMs: steadyUnixMs(),
+    streamId,
+    firstSequence: first,
+    lastSequence: first + count - 1,
+  };
+}
+
+/** The sequence numbers of the records in a body, in its order. */
+export function sequencesIn(body: Buffer): number[] {
+  return decodeRequest(body).map(({ attributes }) =>
+    Number(String(attributes.get("log.record.uid")).split("-")[1]),
+  );
 }
 
 /** A request that can be told from others by its single byte of body. */
