@@ -1,6 +1,6 @@
 /**
  * How much to send at a time so that a slow collector, or a slow line, answers before the timeout: a request that
- * never fits into the timeout would be tried for ever. Halves at a timeout, and grows again as soon as answers come
+ * never fits into the timeout would be tried for ever. Shrinks at a timeout, and grows again as soon as answers come
  * with time to spare, so that a collector that merely hung for a while is soon sent full requests again.
  */
 
@@ -9,6 +9,9 @@ export const PACED_BYTES_MIN = 16 * 1024;
 
 /** Grown beyond this, there is no limit: no OTLP receiver has to take more (OTLP specification). */
 const NO_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** A little more than half: both halves of a request have its resource and scope. */
+const SHARE_LEFT = 0.6;
 
 /** An answer within this share of the timeout leaves room for twice as much. */
 const SHARE_TO_GROW = 0.25;
@@ -25,7 +28,7 @@ export class PaceLimit {
 
   /** An attempt to send `bytes` ended without an answer after `durationMs`. */
   timedOut(bytes: number, durationMs: number): void {
-    this.#bytesMax = Math.min(this.#bytesMax, Math.max(PACED_BYTES_MIN, Math.floor(bytes / 2)));
+    this.#bytesMax = Math.min(this.#bytesMax, Math.max(PACED_BYTES_MIN, Math.floor(bytes * SHARE_LEFT)));
     this.#timeoutMs = durationMs;
   }
 

@@ -1,6 +1,6 @@
 /**
  * The largest request that a collector takes, learnt from its refusals, so that later requests are cut before
- * they are sent and not after. Collectors rarely say the figure, so it is approached by halves.
+ * they are sent and not after. Collectors rarely say the figure, so it is approached from above.
  */
 
 /** Default of `largerAgainMs`: a limit that somebody raised is found out within minutes. */
@@ -8,6 +8,9 @@ export const LARGER_AGAIN_MS = 10 * 60_000;
 
 /** A limit that has grown beyond this is none: no OTLP receiver has to take more (OTLP specification). */
 const NO_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** A little more than half: both halves of a request have its resource and scope. */
+const SHARE_LEFT = 0.6;
 
 export class SizeLimit {
   readonly #largerAgainMs: number;
@@ -34,7 +37,7 @@ export class SizeLimit {
 
   /** A request of `bytes` was too large. One that was sent against the limit teaches nothing new. */
   refused(bytes: number): void {
-    if (bytes <= this.#bytesMax) this.#set(Math.max(1, Math.floor(bytes / 2)));
+    if (bytes <= this.#bytesMax) this.#set(Math.max(1, Math.floor(bytes * SHARE_LEFT)));
   }
 
   #set(bytesMax: number): void {
