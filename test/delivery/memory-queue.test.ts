@@ -4,7 +4,7 @@ import { RuntimeEvidenceError } from "../../src/evidence/error.ts";
 import { queueContract } from "./queue-contract.ts";
 import { sealed } from "./sealed.ts";
 
-queueContract("the memory queue", (bytesMax) => createMemoryQueue({ bytesMax }));
+queueContract("the memory queue", (bytesMax, options) => createMemoryQueue({ ...options, bytesMax }));
 
 describe("the memory queue", () => {
   it("refuses a limit that makes no sense", () => {

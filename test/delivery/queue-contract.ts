@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
-import type { DeliveryQueue, Lease } from "../../src/delivery/queue.ts";
+import type {
+  DeliveryQueue,
+  DropReason,
+  Lease,
+  QueueOptions,
+  RequestFacts,
+} from "../../src/delivery/queue.ts";
 import { RuntimeEvidenceError } from "../../src/evidence/error.ts";
 import { numbered, numberOf, sealed } from "./sealed.ts";
 
@@ -24,19 +30,33 @@ async function taken(queue: DeliveryQueue): Promise<Lease> {
   return lease;
 }
 
+/** What a queue said that it dropped: the number of records, which tells the requests apart, and why. */
+class Dropped {
+  readonly said: string[] = [];
+  readonly add = ({ recordCount }: RequestFacts, reason: DropReason) => {
+    this.said.push(`${recordCount} ${reason}`);
+  };
+}
+
 const closedError = (error: unknown) => error instanceof RuntimeEvidenceError && error.code === "limit";
 
-/** @param create makes an empty queue that holds requests up to `bytesMax` bytes */
-export function queueContract(name: string, create: (bytesMax: number) => DeliveryQueue): void {
+/** Makes an empty queue that holds requests up to `bytesMax` bytes. */
+export type CreateQueue = (
+  bytesMax: number,
+  options?: QueueOptions,
+) => DeliveryQueue | Promise<DeliveryQueue>;
+
+/** @param modelRuns how many random orders of events are tried */
+export function queueContract(name: string, create: CreateQueue, modelRuns = 200): void {
   describe(`${name} keeps the queue contract`, () => {
     it("gives requests in the order of offers", async () => {
-      const queue = create(100_000);
+      const queue = await create(100_000);
       for (const number of [1, 2, 3]) await queue.offer(numbered(number));
       for (const number of [1, 2, 3]) assert.equal(numberOf((await taken(queue)).request), number);
     });
 
     it("counts what is leased until it is acknowledged", async () => {
-      const queue = create(100_000);
+      const queue = await create(100_000);
       await queue.offer(sealed(1000, 7));
       const before = queue.stats();
       assert.equal(before.requests, 1);
@@ -49,7 +69,7 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
     });
 
     it("gives a released request again, before what was offered later", async () => {
-      const queue = create(100_000);
+      const queue = await create(100_000);
       for (const number of [1, 2, 3]) await queue.offer(numbered(number));
       const first = await taken(queue);
       const second = await taken(queue);
@@ -59,7 +79,7 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
     });
 
     it("hears only the first of acknowledge and release", async () => {
-      const queue = create(100_000);
+      const queue = await create(100_000);
       await queue.offer(numbered(1));
       const lease = await taken(queue);
       lease.release();
@@ -73,7 +93,7 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
     });
 
     it("makes an offer wait while it is full, and lets it in when there is room", async () => {
-      const queue = create(4_000);
+      const queue = await create(4_000);
       await queue.offer(sealed(3_000));
       const waiting = queue.offer(sealed(3_000));
       assert.equal(await settled(waiting), false);
@@ -85,7 +105,7 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
     });
 
     it("lets no small offer overtake a large one that waits", async () => {
-      const queue = create(4_000);
+      const queue = await create(4_000);
       await queue.offer(sealed(2_000));
       const large = queue.offer(sealed(3_000));
       const small = queue.offer(numbered(9));
@@ -96,7 +116,7 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
     });
 
     it("accepts one request larger than its limit, alone", async () => {
-      const queue = create(1_000);
+      const queue = await create(1_000);
       await queue.offer(numbered(1));
       const large = queue.offer(sealed(50_000));
       assert.equal(await settled(large), false);
@@ -106,7 +126,7 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
     });
 
     it("lets a take wait for the next offer, and ends it when aborted", async () => {
-      const queue = create(1_000);
+      const queue = await create(1_000);
       const abort = new AbortController();
       const aborted = queue.take(abort.signal);
       const served = queue.take(never);
@@ -117,7 +137,7 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
     });
 
     it("forgets an offer that is aborted while it waits, and serves the one behind it", async () => {
-      const queue = create(4_000);
+      const queue = await create(4_000);
       await queue.offer(sealed(2_000));
       const abort = new AbortController();
       const aborted = queue.offer(sealed(3_000), abort.signal);
@@ -129,7 +149,7 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
     });
 
     it("refuses offers after close, waiting ones included, and still gives what it has", async () => {
-      const queue = create(4_000);
+      const queue = await create(4_000);
       await queue.offer(sealed(3_000));
       const refused = assert.rejects(queue.offer(sealed(3_000)), closedError);
       queue.close();
@@ -146,6 +166,62 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
       assert.equal(await last, undefined);
     });
 
+    it("drops the oldest that is not leased, when told to, and says which", async () => {
+      const dropped = new Dropped();
+      const queue = await create(4_000, { whenFull: "drop-oldest", onDropped: dropped.add });
+      await queue.offer(sealed(1_000, 1));
+      const lease = await taken(queue);
+      await queue.offer(sealed(1_000, 2));
+      await queue.offer(sealed(1_000, 3));
+      await queue.offer(sealed(2_400, 4));
+      assert.deepEqual(dropped.said, ["2 queue_full", "3 queue_full"]);
+      assert.equal(queue.stats().records, 5);
+      await queue.offer(sealed(3_500, 5));
+      assert.deepEqual(dropped.said.slice(2), ["5 queue_full"], "what is leased leaves no room for it");
+      lease.release();
+      assert.equal((await taken(queue)).request.recordCount, 1);
+      assert.equal((await taken(queue)).request.recordCount, 4);
+    });
+
+    it("drops the newest, when told to, and says which", async () => {
+      const dropped = new Dropped();
+      const queue = await create(4_000, { whenFull: "drop-newest", onDropped: dropped.add });
+      for (const records of [1, 2, 3]) await queue.offer(sealed(1_500, records));
+      assert.deepEqual(dropped.said, ["3 queue_full"]);
+      (await taken(queue)).acknowledge();
+      await queue.offer(sealed(1_500, 4));
+      assert.deepEqual(dropped.said, ["3 queue_full"]);
+      assert.equal((await taken(queue)).request.recordCount, 2);
+      assert.equal((await taken(queue)).request.recordCount, 4);
+    });
+
+    it("says of a dropped request what was known of it", async () => {
+      let said: RequestFacts | undefined;
+      const onDropped = (request: RequestFacts) => {
+        said = request;
+      };
+      const queue = await create(4_000, { whenFull: "drop-oldest", onDropped });
+      const facts = {
+        recordCount: 12,
+        sealedAtUnixMs: 1_700_000_000_000.25,
+        streamId: "0123456789abcdef",
+        firstSequence: 2 ** 32 - 6,
+        lastSequence: 2 ** 32 + 5,
+        recordsByProbe: new Map([
+          ["file_open", 10],
+          ["process_exec", 2],
+        ]),
+      };
+      await queue.offer({ ...facts, body: sealed(3_000).body });
+      await queue.offer(sealed(3_000));
+      assert.ok(said);
+      const { recordCount, sealedAtUnixMs, streamId, firstSequence, lastSequence, recordsByProbe } = said;
+      assert.deepEqual(
+        { recordCount, sealedAtUnixMs, streamId, firstSequence, lastSequence, recordsByProbe },
+        facts,
+      );
+    });
+
     it("loses, repeats and reorders nothing under any order of takes, acknowledgements and releases", async () => {
       const step = fc.oneof(
         fc.constant({ do: "offer" as const }),
@@ -155,7 +231,7 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
       await fc.assert(
         fc.asyncProperty(fc.array(step, { maxLength: 60 }), (steps) => runModel(create, steps)),
         {
-          numRuns: 200,
+          numRuns: modelRuns,
         },
       );
     });
@@ -165,8 +241,8 @@ export function queueContract(name: string, create: (bytesMax: number) => Delive
 type Step = { do: "offer" } | { do: "take" } | { do: "acknowledge" | "release"; lease: number };
 
 /** The model: a sorted list of what is ready; the queue must always give its first. */
-async function runModel(create: (bytesMax: number) => DeliveryQueue, steps: readonly Step[]): Promise<void> {
-  const queue = create(1_000_000);
+async function runModel(create: CreateQueue, steps: readonly Step[]): Promise<void> {
+  const queue = await create(1_000_000);
   let ready: number[] = [];
   let offered = 0;
   const leases: Lease[] = [];

@@ -1,0 +1,207 @@
+/**
+ * The files of a spool and how durable they are: one method for each thing that happens to a file. Which file
+ * when is the queue's business.
+ *
+ *   store    NNN.request.tmp ──write──► (fsync) ──rename──► NNN.request ──► (fsync of the directory)
+ *   discard  NNN.request ──remove──► gone; tried again until it is
+ *   setAside NNN.request ──rename──► damaged/NNN.request
+ */
+import type { SealedRequest } from "./outcome.ts";
+import type { Report } from "./report.ts";
+import {
+  decodeSpoolFile,
+  SPOOL_HEADER_BYTES_MAX,
+  SPOOL_PAYLOAD_BYTES_MAX,
+  type SpoolDamage,
+} from "./spool-file.ts";
+import { DAMAGED_FOLDER } from "./spool-names.ts";
+import type { SpoolStorage } from "./spool-storage.ts";
+import { SpoolSync } from "./spool-sync.ts";
+
+/** When what was written is forced to disk. What each may lose is said in `disk-queue.ts`. */
+export type SpoolFsync = "always" | "interval" | "never";
+
+const FILE_BYTES_MAX = SPOOL_HEADER_BYTES_MAX + SPOOL_PAYLOAD_BYTES_MAX;
+
+/** How long after a failed removal it is tried again. */
+const REMOVE_RETRY_MS = 1000;
+
+export interface SpoolOptions {
+  readonly storage: SpoolStorage;
+  /** For lines to people. */
+  readonly directory: string;
+  readonly fsync: SpoolFsync;
+  readonly fsyncIntervalMs: number;
+  readonly damagedFilesMax: number;
+  readonly report: Report;
+  /** Called when a file to be removed is gone: there may be room now. */
+  readonly onRemoved: () => void;
+}
+
+/** Totals since the spool was opened. */
+export interface SpoolCounts {
+  /** Failed operations of the file system, by `write ENOSPC`, `fsync EIO` and the like. */
+  readonly failures: ReadonlyMap<string, number>;
+  readonly damagedFiles: number;
+  /** Of those, and of earlier runs', how many were removed because `damaged/` was full. */
+  readonly damagedFilesRemoved: number;
+}
+
+export class Spool {
+  readonly #options: SpoolOptions;
+  readonly #storage: SpoolStorage;
+  readonly #sync: SpoolSync;
+  readonly #failures = new Map<string, number>();
+  /** Files that could not be removed, with their sizes. */
+  readonly #stuck = new Map<string, number>();
+  readonly #removals = new Set<Promise<void>>();
+  #removeTimer: NodeJS.Timeout | undefined;
+  #damagedFiles = 0;
+  #damagedFilesRemoved = 0;
+  #ended = false;
+
+  constructor(options: SpoolOptions) {
+    this.#options = options;
+    this.#storage = options.storage;
+    this.#sync = new SpoolSync({
+      storage: options.storage,
+      intervalMs: options.fsyncIntervalMs,
+      fileBytesMax: FILE_BYTES_MAX,
+      onFailure: (error) => this.failed("fsync", error),
+    });
+  }
+
+  /** Makes a file of `parts`, as durable as the policy says when resolved. Rejects with what the file system says. */
+  async store(name: string, parts: readonly Buffer[]): Promise<void> {
+    const { fsync } = this.#options;
+    const temporary = `${name}.tmp`;
+    try {
+      await this.#storage.write(temporary, parts, fsync === "always");
+      await this.#storage.rename(temporary, name);
+      if (fsync === "always") await this.#storage.syncDirectory();
+      else if (fsync === "interval") this.#sync.add(name);
+    } catch (error) {
+      // It is not in the queue, whichever of the two names it has got.
+      await this.#storage.remove(temporary).catch(() => {});
+      await this.#storage.remove(name).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** What is in a file. Rejects with what the file system says. */
+  async load(name: string): Promise<SealedRequest | SpoolDamage> {
+    return decodeSpoolFile(await this.#storage.read(name, FILE_BYTES_MAX));
+  }
+
+  /** Removes a file; where that fails it is tried again until it is gone. Resolves after the first try. */
+  discard(name: string, bytes: number): Promise<void> {
+    this.#sync.delete(name);
+    return this.#remove(name, bytes);
+  }
+
+  /** What is taken by files that could not be removed yet. */
+  stuck(): { readonly files: number; readonly bytes: number } {
+    let bytes = 0;
+    for (const fileBytes of this.#stuck.values()) bytes += fileBytes;
+    return { files: this.#stuck.size, bytes };
+  }
+
+  /** Moves a file that can't be sent out of the way, and says so. Never rejects. */
+  async setAside(name: string, damage: string): Promise<void> {
+    this.#damagedFiles += 1;
+    this.#sync.delete(name);
+    const { directory, report } = this.#options;
+    try {
+      const taken = await this.#makeRoomForDamaged();
+      const to = `${DAMAGED_FOLDER}/${freeName(name, taken)}`;
+      await this.#storage.rename(name, to);
+      report("damaged", `spool ${directory}: ${name} can't be sent, ${damage}; moved to ${to}`);
+    } catch (error) {
+      this.failed("set aside", error);
+      report("damaged", `spool ${directory}: ${name} can't be sent, ${damage}; it stays where it is`);
+    }
+  }
+
+  /** Counts what the file system refused, and says it now and then. */
+  failed(operation: string, error: unknown): void {
+    const code = errorCode(error);
+    const key = `${operation} ${code}`;
+    this.#failures.set(key, (this.#failures.get(key) ?? 0) + 1);
+    this.#options.report(key, `spool ${this.#options.directory}: ${operation} failed: ${code}`);
+  }
+
+  counts(): SpoolCounts {
+    return {
+      failures: new Map(this.#failures),
+      damagedFiles: this.#damagedFiles,
+      damagedFilesRemoved: this.#damagedFilesRemoved,
+    };
+  }
+
+  /** Forces to disk what is not there yet, tries once more to remove what is to be removed, and ends. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    clearTimeout(this.#removeTimer);
+    await Promise.all(this.#removals);
+    this.#removeStuck();
+    await Promise.all(this.#removals);
+    await this.#sync.end();
+  }
+
+  #remove(name: string, bytes: number): Promise<void> {
+    const removal = this.#storage.remove(name).then(
+      () => {
+        this.#stuck.delete(name);
+        this.#options.onRemoved();
+      },
+      (error) => {
+        this.#stuck.set(name, bytes);
+        this.failed("remove", error);
+        this.#removeLater();
+      },
+    );
+    this.#removals.add(removal);
+    return removal.finally(() => this.#removals.delete(removal));
+  }
+
+  #removeLater(): void {
+    if (this.#removeTimer !== undefined || this.#ended) return;
+    this.#removeTimer = setTimeout(() => {
+      this.#removeTimer = undefined;
+      this.#removeStuck();
+    }, REMOVE_RETRY_MS);
+  }
+
+  #removeStuck(): void {
+    for (const [name, bytes] of [...this.#stuck]) void this.#remove(name, bytes);
+  }
+
+  /** The oldest go; resolves with the names that stay. */
+  async #makeRoomForDamaged(): Promise<readonly string[]> {
+    const names = (await this.#storage.names(DAMAGED_FOLDER)).sort();
+    while (names.length >= this.#options.damagedFilesMax) {
+      const oldest = names.shift() as string;
+      await this.#storage.remove(`${DAMAGED_FOLDER}/${oldest}`);
+      this.#damagedFilesRemoved += 1;
+      const { directory, damagedFilesMax, report } = this.#options;
+      report(
+        "damaged-full",
+        `spool ${directory}: ${DAMAGED_FOLDER}/ holds ${damagedFilesMax} files; removed its oldest, ${oldest}`,
+      );
+    }
+    return names;
+  }
+}
+
+/** What went wrong, in a word that can be counted. */
+export function errorCode(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? "error";
+}
+
+function freeName(name: string, taken: readonly string[]): string {
+  if (!taken.includes(name)) return name;
+  for (let copy = 1; ; copy++) {
+    const other = `${name}.${copy}`;
+    if (!taken.includes(other)) return other;
+  }
+}
