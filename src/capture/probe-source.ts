@@ -1,5 +1,8 @@
 /**
  * The live probe as a source: starts it, tells it what to capture, and watches it end.
+ *
+ * The probe is two processes (native/src/keeper.rs). When the one that delivers is killed, the keeper starts
+ * another, which goes on behind what the first had taken, on the next of the spare outputs.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -7,7 +10,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { ProbeConfig } from "./probe-config.ts";
-import type { Diagnostic, FrameSource } from "./source.ts";
+import { type Diagnostic, type FrameSource, RESTARTED } from "./source.ts";
 
 /** The probe's own exit code for "no hook could be attached". */
 const EXIT_NOTHING_ATTACHED = 3;
@@ -15,6 +18,9 @@ const EXIT_NOTHING_ATTACHED = 3;
 const EXIT_BAD_CONFIGURATION = 2;
 /** A diagnostic line longer than this is cut: the probe's stderr is trusted, but bounded all the same. */
 const DIAGNOSTIC_CHARS_MAX = 4096;
+
+/** How often a probe that is killed is followed by another, in one capture. The probe takes up to 8. */
+export const PROBE_RESTARTS_MAX = 3;
 
 /** A running probe. */
 export interface ProbeSource extends FrameSource {
@@ -31,7 +37,8 @@ export async function startProbe(
   config: ProbeConfig,
   onDiagnostic: (diagnostic: Diagnostic) => void,
 ): Promise<ProbeSource> {
-  const child = spawn(path, [], { stdio: ["pipe", "pipe", "pipe"], detached: true });
+  const spares = Array<"pipe">(PROBE_RESTARTS_MAX).fill("pipe");
+  const child = spawn(path, [], { stdio: ["pipe", "pipe", "pipe", ...spares], detached: true });
   const settled = Promise.withResolvers<void>();
   settled.promise.catch(() => {}); // whoever reads `ended` gets the error; nobody must not crash the process
   let lastError: string | undefined;
@@ -39,17 +46,49 @@ export async function startProbe(
     if (diagnostic.level === "error") lastError = diagnostic.message;
     onDiagnostic(diagnostic);
   });
+  child.once("exit", (_, signal) => {
+    if (signal !== null) onDiagnostic(keeperKilled(signal));
+  });
   child.once("close", (code, signal) => settle(settled, code, signal, lastError));
   await spawned(child, path);
   const stdin = child.stdin as Writable;
+  // Node ends the stdin that a child has when that exits (lib/internal/child_process.js): here it is the
+  // keeper that would exit, and the pump that would take the end of stdin for the end of the capture.
+  (child as { stdin: Writable | null }).stdin = null;
   stdin.on("error", () => {}); // EPIPE: the probe has ended, which `close` tells with its reason
-  stdin.write(`${JSON.stringify(config)}\n`);
+  stdin.write(`${JSON.stringify({ ...config, spare_outputs: PROBE_RESTARTS_MAX })}\n`);
+  const outputs = [child.stdout, ...child.stdio.slice(3)] as Readable[];
   return {
     name: "probe",
     pid: child.pid as number,
-    chunks: child.stdout as Readable,
+    chunks: oneAfterAnother(outputs),
     stop: () => stdin.end(),
     ended: settled.promise,
+  };
+}
+
+/** What each output gives, to its end. Those that are never used end with the probe. */
+async function* oneAfterAnother(outputs: readonly Readable[]): AsyncGenerator<Buffer | typeof RESTARTED> {
+  try {
+    for (const [index, output] of outputs.entries()) {
+      let first = index > 0;
+      for await (const chunk of output) {
+        if (first) yield RESTARTED;
+        first = false;
+        yield chunk as Buffer;
+      }
+    }
+  } finally {
+    for (const output of outputs) output.destroy();
+  }
+}
+
+function keeperKilled(signal: NodeJS.Signals): Diagnostic {
+  return {
+    level: "warn",
+    code: "keeper_killed",
+    message: `the probe's keeper was killed by ${signal}: the capture goes on, and would end with the probe`,
+    details: {},
   };
 }
 

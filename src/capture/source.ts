@@ -12,12 +12,18 @@ export interface Diagnostic {
   details: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * In place of a chunk: the probe was killed here, and what follows is from the one that took its place. A frame
+ * that the first had begun is not continued.
+ */
+export const RESTARTED = Symbol("restarted");
+
 /** A stream of frames, torn anywhere. */
 export interface FrameSource {
   /** What people call it: "probe" or the file's name. */
   readonly name: string;
   /** The bytes, in order. Not reading is how pressure reaches the kernel's ring, which counts its loss. */
-  readonly chunks: AsyncIterable<Buffer>;
+  readonly chunks: AsyncIterable<Buffer | typeof RESTARTED>;
   /** Asks for an orderly end: the rest of the ring and the final counters still come. */
   stop(): void;
   /** Settles after the last chunk; rejects when the source failed rather than ended. */

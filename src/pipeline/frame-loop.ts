@@ -1,7 +1,7 @@
 /**
  * Reads a frame source to its end: checks each frame, keeps the books, and hands events to the sinks.
  */
-import type { FrameSource } from "../capture/source.ts";
+import { type FrameSource, RESTARTED } from "../capture/source.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { checkEventFrame } from "../frames/check.ts";
 import type { FrameContext } from "../frames/context.ts";
@@ -36,6 +36,8 @@ export interface FrameDamage {
   tornTailBytes: number;
   /** Whether the stream ended with its final counters, as an orderly one does. */
   finalCounters: boolean;
+  /** How often a probe was killed and another went on. What it had taken with it is lost as `not_received`. */
+  probeRestarts: number;
 }
 
 /**
@@ -46,28 +48,27 @@ export interface FrameDamage {
 export async function runFrameLoop(options: FrameLoopOptions): Promise<FrameDamage> {
   const loop = new FrameLoop(options);
   const { source, ledger } = options;
-  const splitter = new FrameSplitter();
+  let splitter = new FrameSplitter();
   for await (const chunk of source.chunks) {
-    splitter.push(chunk, loop.onFrame);
+    if (chunk === RESTARTED) {
+      loop.restarted(splitter);
+      splitter = new FrameSplitter();
+    } else splitter.push(chunk, loop.onFrame);
     await loop.settleSinks();
   }
+  loop.endStream(splitter);
   const sourceFailure = await source.ended.then(
     () => undefined,
     (error: unknown) => RuntimeEvidenceError.from(error),
   );
-  const failure = loop.sinkFailure ?? sourceFailure;
+  // With its final counters the stream was whole, whatever became of the process behind it.
+  const failure = loop.sinkFailure ?? (loop.damage.finalCounters ? undefined : sourceFailure);
   if (!loop.greeted) {
     if (failure !== undefined) throw failure;
     throw new RuntimeEvidenceError("bad-input", `${source.name}: no frames, not even a hello frame`);
   }
   ledger.close(loop.damage.finalCounters);
-  return {
-    ...loop.damage,
-    failure,
-    skippedBytes: splitter.skippedBytes,
-    firstDamageOffset: splitter.firstDamageOffset,
-    tornTailBytes: splitter.tornTailBytes,
-  };
+  return { ...loop.damage, failure };
 }
 
 class FrameLoop {
@@ -77,7 +78,11 @@ class FrameLoop {
     malformedFrames: 0,
     firstMalformed: undefined as string | undefined,
     unknownFrames: 0,
+    skippedBytes: 0,
+    firstDamageOffset: undefined as number | undefined,
+    tornTailBytes: 0,
     finalCounters: false,
+    probeRestarts: 0,
   };
   readonly #options: FrameLoopOptions;
   #sinks: readonly EventSink[];
@@ -85,6 +90,25 @@ class FrameLoop {
   constructor(options: FrameLoopOptions) {
     this.#options = options;
     this.#sinks = options.sinks;
+  }
+
+  endStream(splitter: FrameSplitter): void {
+    this.#endProbe(splitter);
+    this.damage.tornTailBytes = splitter.tornTailBytes;
+  }
+
+  /**
+   * Another probe goes on: with a hello of its own, and with the counters of the kernel as they are. A frame
+   * that was torn is no damage: its event is `not_received`, like all that the killed probe had taken.
+   */
+  restarted(splitter: FrameSplitter): void {
+    this.#endProbe(splitter);
+    this.damage.probeRestarts++;
+  }
+
+  #endProbe(splitter: FrameSplitter): void {
+    this.damage.skippedBytes += splitter.skippedBytes;
+    this.damage.firstDamageOffset ??= splitter.firstDamageOffset;
   }
 
   /** Waits until every sink takes more. */
@@ -131,6 +155,9 @@ class FrameLoop {
 
   #control(buffer: Buffer, start: number): void {
     switch (frameKind(buffer, start)) {
+      case FrameKind.HELLO:
+        this.#options.context.clock.set(readHello(buffer, start).realtimeOffsetNs);
+        return;
       case FrameKind.CLOCK: {
         const offsetNs = readClockOffsetNs(buffer, start);
         if (offsetNs === undefined) this.#malformed("clock frame without an offset");

@@ -6,6 +6,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type Mocha from "mocha";
 import { parseEvidenceJson } from "../../src/evidence/json.ts";
 import type { EvidenceRecord } from "../../src/evidence/record.ts";
@@ -142,8 +143,10 @@ export async function capture(args: readonly string[], command: readonly string[
 
 /** A capture in the background, for what does not descend from one command. */
 export interface BackgroundCapture {
-  /** Process id of the probe. */
-  readonly probe: string;
+  /** Process id of what the exporter started: the probe's keeper. */
+  readonly keeper: string;
+  /** Process id of the part of the probe that delivers, as of now. */
+  pump(): Promise<string>;
   /** Ends it in order. */
   stop(): Promise<CaptureRun>;
 }
@@ -162,9 +165,11 @@ export async function startCapture(args: readonly string[]): Promise<BackgroundC
     stopTimeoutMs: RUN_TIMEOUT_MS,
     outputBytesMax: 16 * 1024 * 1024,
   });
-  const probe = childOf(running.pid);
+  const keeper = childOf(running.pid) ?? "";
+  assert.notEqual(keeper, "", "the exporter has no child");
   return {
-    probe,
+    keeper,
+    pump: () => pumpOf(keeper),
     stop: async () => {
       const { code } = await running.stop();
       try {
@@ -179,11 +184,19 @@ export async function startCapture(args: readonly string[]): Promise<BackgroundC
   };
 }
 
-function childOf(parent: number): string {
-  const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  const child = children.find((pid) => new RegExp(`^PPid:\\t${parent}$`, "m").test(statusText(pid)));
-  assert.ok(child !== undefined, "the exporter has no child");
-  return child;
+function childOf(parent: number | string): string | undefined {
+  const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return processes.find((pid) => new RegExp(`^PPid:\\t${parent}$`, "m").test(statusText(pid)));
+}
+
+/** The child of a keeper; waits for it, as it may just be started. */
+export async function pumpOf(keeper: number | string): Promise<string> {
+  for (let tries = 0; tries < 200; tries++) {
+    const pump = childOf(keeper);
+    if (pump !== undefined) return pump;
+    await sleep(10);
+  }
+  throw new Error(`keeper ${keeper} has no pump`);
 }
 
 function statusText(pid: string): string {

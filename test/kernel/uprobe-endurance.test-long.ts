@@ -50,7 +50,8 @@ describe("uprobes under programs at work", function () {
     const cycles: { seen: bigint; descriptors: number[] }[] = [];
     while (!ended) {
       const background = await startCapture([...events, ...limits]);
-      const openFiles = () => readdirSync(`/proc/${background.probe}/fd`).length;
+      const pump = await background.pump();
+      const openFiles = () => readdirSync(`/proc/${pump}/fd`).length;
       const descriptors = [openFiles()];
       await Promise.race([done, new Promise((resolve) => setTimeout(resolve, CYCLE_MS))]);
       descriptors.push(openFiles());
