@@ -82,7 +82,9 @@ export class SpoolQueue implements DeliveryQueue {
     this.recovered = summarizeScan(parts.scan);
     this.#nextSequence = parts.scan.nextSequence;
     for (const { sequence, fileBytes, facts } of parts.scan.requests) {
-      this.#entries.add({ ...createSpoolEntry(sequence, fileBytes, facts), spooled: true });
+      const entry = { ...createSpoolEntry(sequence, fileBytes, facts), spooled: true };
+      this.#entries.add(entry);
+      this.#spool.adopt(entry.name);
     }
   }
 

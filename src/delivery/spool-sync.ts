@@ -1,6 +1,6 @@
 /**
- * `--fsync interval`: files are written at once and forced to disk together, every interval. What is delivered
- * before its turn is never forced to disk at all.
+ * Forces files to disk together, every interval, after they were written: those of `--fsync interval`, and those an
+ * earlier run left. What is delivered before its turn is never forced to disk at all.
  */
 import { decodeSpoolFile } from "./spool-file.ts";
 import type { SpoolStorage } from "./spool-storage.ts";

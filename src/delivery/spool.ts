@@ -88,6 +88,11 @@ export class Spool {
     }
   }
 
+  /** Takes over a file of an earlier run, which may have ended before it was forced to disk. */
+  adopt(name: string): void {
+    if (this.#options.fsync !== "never") this.#sync.add(name);
+  }
+
   /** What is in a file. Rejects with what the file system says. */
   async load(name: string): Promise<SealedRequest | SpoolDamage> {
     return decodeSpoolFile(await this.#storage.read(name, FILE_BYTES_MAX));
