@@ -4,8 +4,9 @@
  */
 import dns from "node:dns";
 import { isIP } from "node:net";
+import type { RenewalOptions } from "./otlp-options.ts";
 
-/** Default of `intervalMs`. */
+/** Default of `addressCheckIntervalMs`. */
 export const ADDRESS_CHECK_INTERVAL_MS = 30_000;
 
 export class AddressWatch {
@@ -16,10 +17,10 @@ export class AddressWatch {
   #moved = false;
 
   /** @param hostname `undefined`, or an address, has nothing to follow */
-  constructor(hostname: string | undefined, intervalMs: number = ADDRESS_CHECK_INTERVAL_MS) {
+  constructor(hostname: string | undefined, renewal: RenewalOptions) {
     const isName = hostname !== undefined && isIP(hostname.replace(/^\[|\]$/g, "")) === 0;
     this.#hostname = isName ? hostname : undefined;
-    this.#intervalMs = intervalMs;
+    this.#intervalMs = renewal.addressCheckIntervalMs ?? ADDRESS_CHECK_INTERVAL_MS;
   }
 
   /**

@@ -3,8 +3,9 @@
  * above them, which is how secrets are mounted in containers.
  */
 import { statSync } from "node:fs";
+import type { RenewalOptions } from "./otlp-options.ts";
 
-/** Default of `intervalMs`: how long a change can go unnoticed at most while requests are sent. */
+/** Default of `fileCheckIntervalMs`: how long a change can go unnoticed at most while requests are sent. */
 export const FILE_CHECK_INTERVAL_MS = 1000;
 
 export class FileChange {
@@ -14,9 +15,9 @@ export class FileChange {
   #askedMs: number;
 
   /** Changes count from now on; ask for them before the files are read the first time. */
-  constructor(paths: readonly string[], intervalMs: number = FILE_CHECK_INTERVAL_MS) {
+  constructor(paths: readonly string[], renewal: RenewalOptions) {
     this.#paths = paths;
-    this.#intervalMs = intervalMs;
+    this.#intervalMs = renewal.fileCheckIntervalMs ?? FILE_CHECK_INTERVAL_MS;
     this.#seen = this.#look();
     this.#askedMs = performance.now();
   }

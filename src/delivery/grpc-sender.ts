@@ -16,7 +16,7 @@ import { AddressWatch } from "./address-watch.ts";
 import { ConnectionRotation } from "./connection-rotation.ts";
 import { classifyGrpcStatus } from "./grpc-status.ts";
 import { RequestHeaders } from "./headers-file.ts";
-import type { OtlpOptions } from "./otlp-options.ts";
+import type { OtlpOptions, RenewalOptions } from "./otlp-options.ts";
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess } from "./partial-success.ts";
 import { remoteText } from "./remote-text.ts";
@@ -55,10 +55,10 @@ const identity = (bytes: Buffer): Buffer => bytes;
 
 /**
  * Makes the sender; TLS files and the headers file are read here. Throws RuntimeEvidenceError `usage`, `not-found`,
- * `not-permitted`, `io` or `limit` for them. `onTrouble` gets one line when a changed file cannot be used.
+ * `not-permitted`, `io` or `limit` for them.
  */
-export function createGrpcSender(options: OtlpOptions, onTrouble: (line: string) => void): Sender {
-  return new GrpcSender(options, onTrouble);
+export function createGrpcSender(options: OtlpOptions, renewal: RenewalOptions): Sender {
+  return new GrpcSender(options, renewal);
 }
 
 class GrpcSender implements Sender {
@@ -72,13 +72,16 @@ class GrpcSender implements Sender {
   #answeredMs = Number.NEGATIVE_INFINITY;
   #halfOpen = false;
 
-  constructor(options: OtlpOptions, onTrouble: (line: string) => void) {
+  constructor(options: OtlpOptions, renewal: RenewalOptions) {
     this.#timeoutMs = options.timeoutMs;
-    this.#headers = new RequestHeaders(options.headers, options.headersFile, onTrouble);
+    this.#headers = new RequestHeaders(options.headers, options.headersFile, renewal);
     this.#metadata = toMetadata(this.#headers.current);
-    this.#tls = options.secure ? new TlsMaterial(options.tlsFiles, onTrouble) : undefined;
+    this.#tls = options.secure ? new TlsMaterial(options.tlsFiles, renewal) : undefined;
     // `dns:host:port` and `dns://authority/host:port`; other schemes have nothing to look up.
-    this.#addresses = new AddressWatch(/^dns:(?:\/\/[^/]*\/)?([^/]+?)(?::\d+)?$/.exec(options.target)?.[1]);
+    this.#addresses = new AddressWatch(
+      /^dns:(?:\/\/[^/]*\/)?([^/]+?)(?::\d+)?$/.exec(options.target)?.[1],
+      renewal,
+    );
     this.#clients = new ConnectionRotation({
       open: () => createClient(options, this.#tls?.context),
       close: (client) => client.close(),

@@ -7,6 +7,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { FileChange } from "./file-change.ts";
 import { parseHeader } from "./otlp-headers.ts";
+import type { RenewalOptions } from "./otlp-options.ts";
 import { headerSecrets } from "./remote-text.ts";
 
 /** A larger file is refused: it is something else. */
@@ -39,15 +40,11 @@ export class RequestHeaders {
   #secrets: readonly string[];
 
   /** Reads the file, and throws as `readHeadersFile` does. Later trouble keeps the old headers and says so. */
-  constructor(
-    fixed: ReadonlyMap<string, string>,
-    path: string | undefined,
-    onTrouble: (line: string) => void,
-  ) {
+  constructor(fixed: ReadonlyMap<string, string>, path: string | undefined, renewal: RenewalOptions) {
     this.#fixed = fixed;
     this.#path = path;
-    this.#onTrouble = onTrouble;
-    this.#change = new FileChange(path === undefined ? [] : [path]);
+    this.#onTrouble = renewal.onTrouble ?? (() => {});
+    this.#change = new FileChange(path === undefined ? [] : [path], renewal);
     this.#current = this.#read();
     this.#secrets = headerSecrets(this.#current);
   }

@@ -16,7 +16,7 @@ import { AddressWatch } from "./address-watch.ts";
 import { ConnectionRotation } from "./connection-rotation.ts";
 import { RequestHeaders } from "./headers-file.ts";
 import { classifyHttpStatus } from "./http-status.ts";
-import type { OtlpOptions } from "./otlp-options.ts";
+import type { OtlpOptions, RenewalOptions } from "./otlp-options.ts";
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess, readStatusMessage } from "./partial-success.ts";
 import { remoteText } from "./remote-text.ts";
@@ -38,10 +38,10 @@ const gzipAsync = promisify(gzip);
 
 /**
  * Makes the sender; TLS files and the headers file are read here. Throws RuntimeEvidenceError `usage`, `not-found`,
- * `not-permitted`, `io` or `limit` for them. `onTrouble` gets one line when a changed file cannot be used.
+ * `not-permitted`, `io` or `limit` for them.
  */
-export function createHttpSender(options: OtlpOptions, onTrouble: (line: string) => void): Sender {
-  return new HttpSender(options, onTrouble);
+export function createHttpSender(options: OtlpOptions, renewal: RenewalOptions): Sender {
+  return new HttpSender(options, renewal);
 }
 
 interface Response {
@@ -59,12 +59,12 @@ class HttpSender implements Sender {
   readonly #addresses: AddressWatch;
   readonly #agents: ConnectionRotation<HttpAgent>;
 
-  constructor(options: OtlpOptions, onTrouble: (line: string) => void) {
+  constructor(options: OtlpOptions, renewal: RenewalOptions) {
     this.#options = options;
     this.#url = new URL(options.target);
-    this.#headers = new RequestHeaders(options.headers, options.headersFile, onTrouble);
-    this.#tls = options.secure ? new TlsMaterial(options.tlsFiles, onTrouble) : undefined;
-    this.#addresses = new AddressWatch(this.#url.hostname);
+    this.#headers = new RequestHeaders(options.headers, options.headersFile, renewal);
+    this.#tls = options.secure ? new TlsMaterial(options.tlsFiles, renewal) : undefined;
+    this.#addresses = new AddressWatch(this.#url.hostname, renewal);
     this.#agents = new ConnectionRotation({
       open: () =>
         this.#tls === undefined

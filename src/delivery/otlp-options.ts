@@ -29,6 +29,16 @@ export interface OtlpOptions {
   readonly batchAgeMaxMs: number;
 }
 
+/** How a sender follows what changes while it sends: TLS files, the headers file, the collector's addresses. */
+export interface RenewalOptions {
+  /** Gets one line when a file has changed and the new one cannot be used; what was read before stays in use. */
+  readonly onTrouble?: (line: string) => void;
+  /** Files are looked at when something is sent, but not more often; default 1 s. */
+  readonly fileCheckIntervalMs?: number;
+  /** Names are looked up anew when something is sent, but not more often; default 30 s. */
+  readonly addressCheckIntervalMs?: number;
+}
+
 /** One line for people, without secrets: header values are left out, and so is the URL's query. */
 export function describeOtlpOptions(options: OtlpOptions): string {
   const parts = [options.protocol, `to ${options.target.replace(/[?#].*$/s, "")}`];

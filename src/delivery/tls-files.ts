@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { FileChange } from "./file-change.ts";
-import type { TlsFiles } from "./otlp-options.ts";
+import type { RenewalOptions, TlsFiles } from "./otlp-options.ts";
 
 /**
  * Reads and checks the PEM files. Without a CA file the roots that come with Node are trusted.
@@ -40,12 +40,13 @@ export class TlsMaterial {
   #context: SecureContext;
 
   /** Reads the files, and throws as `loadTls` does. Later trouble keeps the old material and says so. */
-  constructor(files: TlsFiles, onTrouble: (line: string) => void) {
+  constructor(files: TlsFiles, renewal: RenewalOptions) {
     const { certificateFile, clientKeyFile, clientCertificateFile } = files;
     this.#files = files;
-    this.#onTrouble = onTrouble;
+    this.#onTrouble = renewal.onTrouble ?? (() => {});
     this.#change = new FileChange(
       [certificateFile, clientKeyFile, clientCertificateFile].filter((file) => file !== undefined),
+      renewal,
     );
     this.#context = loadTls(files);
   }

@@ -10,8 +10,12 @@ export interface Certificates {
   readonly serverCertificate: string;
   /** Signed by the CA, but for another host. */
   readonly otherHostCertificate: string;
+  /** Signed by the CA for this host, and over since yesterday. */
+  readonly expiredCertificate: string;
   readonly clientKey: string;
   readonly clientCertificate: string;
+  /** For the same key as `clientCertificate`, in the name of "renewed". */
+  readonly renewedClientCertificate: string;
   remove(): void;
 }
 
@@ -24,12 +28,12 @@ export function makeCertificates(): Certificates {
     openssl("ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", name);
     return path(name);
   };
-  const signed = (name: string, keyFile: string, subject: string, extension: string) => {
+  const signed = (name: string, keyFile: string, subject: string, extension: string, days = "1") => {
     writeFileSync(path(`${name}.ext`), extension);
     openssl("req", "-new", "-key", keyFile, "-subj", `/CN=${subject}`, "-out", `${name}.csr`);
     openssl(
       ...["x509", "-req", "-in", `${name}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],
-      ...["-days", "1", "-extfile", `${name}.ext`, "-out", name],
+      ...["-days", days, "-extfile", `${name}.ext`, "-out", name],
     );
     return path(name);
   };
@@ -42,9 +46,11 @@ export function makeCertificates(): Certificates {
     ca: path("ca.pem"),
     serverKey,
     serverCertificate: signed("server.pem", serverKey, "localhost", local),
+    expiredCertificate: signed("expired.pem", serverKey, "localhost", local, "-1"),
     otherHostCertificate: signed("other.pem", serverKey, "other", "subjectAltName=DNS:collector.example"),
     clientKey,
     clientCertificate: signed("client.pem", clientKey, "client", "extendedKeyUsage=clientAuth"),
+    renewedClientCertificate: signed("renewed.pem", clientKey, "renewed", "extendedKeyUsage=clientAuth"),
     remove: () => rmSync(directory, { recursive: true }),
   };
 }

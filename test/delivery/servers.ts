@@ -38,6 +38,7 @@ export async function grpcServer(
   answer: GrpcAnswer,
   credentials: ServerCredentials = ServerCredentials.createInsecure(),
   requestBytesMax = 16 * 1024 * 1024,
+  address = "localhost:0",
 ): Promise<RunningServer> {
   const server = new Server({ "grpc.max_receive_message_length": requestBytesMax });
   server.register(
@@ -48,7 +49,7 @@ export async function grpcServer(
     "unary",
   );
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("localhost:0", credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
+    server.bindAsync(address, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
   });
   return {
     port,
@@ -69,11 +70,12 @@ export function grpcFailure(
 export async function httpServer(
   listener: RequestListener,
   tls?: { key: Buffer; cert: Buffer; ca?: Buffer; requestCert?: boolean },
+  address: { host: string; port: number } = { host: "localhost", port: 0 },
 ): Promise<RunningServer> {
   const server: HttpServer = tls
     ? createHttpsServer({ ...tls, rejectUnauthorized: tls.requestCert === true }, listener)
     : createHttpServer(listener);
-  const running = await listening(server);
+  const running = await listening(server, address);
   return {
     ...running,
     close: async () => {
@@ -109,8 +111,11 @@ export async function closedPort(): Promise<number> {
   return port;
 }
 
-async function listening(server: NetServer): Promise<RunningServer> {
-  server.listen(0, "localhost");
+async function listening(
+  server: NetServer,
+  { host, port: wanted } = { host: "localhost", port: 0 },
+): Promise<RunningServer> {
+  server.listen(wanted, host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
