@@ -1,11 +1,13 @@
 /** The senders' outcomes as a real Collector makes them. */
 import assert from "node:assert/strict";
 import { createSender } from "../../src/delivery/create-sender.ts";
+import { startDelivery } from "../../src/delivery/delivery.ts";
+import { createMemoryQueue } from "../../src/delivery/memory-queue.ts";
 import { readOtlpOptions } from "../../src/delivery/otlp-environment.ts";
 import type { SealedRequest, SendOutcome } from "../../src/delivery/outcome.ts";
 import { collectorMissing, type StartedCollector, startCollector } from "../backends/collector.ts";
 import { skip } from "../skip.ts";
-import { sealed } from "./sealed.ts";
+import { sealed, sealedRecords } from "./sealed.ts";
 
 const MIB = 1024 * 1024;
 const never = new AbortController().signal;
@@ -35,6 +37,17 @@ describe("the senders at a real Collector", () => {
     }
   }
 
+  async function deliver(protocol: string, requests: readonly SealedRequest[]) {
+    const endpoint = protocol === "grpc" ? collector.grpcEndpoint : collector.httpEndpoint;
+    const { options } = readOtlpOptions({}, { endpoint, protocol, timeoutMs: 500 });
+    const queue = createMemoryQueue();
+    for (const request of requests) await queue.offer(request);
+    const retry = { initialMs: 5, maxMs: 50 };
+    const delivery = startDelivery({ queue, sender: createSender(options), retry });
+    const { delivered } = await delivery.drain(15_000);
+    return { delivered, counters: delivery.counters() };
+  }
+
   for (const compression of ["none", "gzip"]) {
     for (const protocol of ["grpc", "http/protobuf", "http/json"]) {
       it(`are acknowledged by ${protocol} (${compression})`, async () => {
@@ -49,6 +62,34 @@ describe("the senders at a real Collector", () => {
 
     it(`hear that a body is too large over HTTP (${compression})`, async () => {
       assert.equal((await send("http/protobuf", compression, sealed(21 * MIB))).kind, "too-large");
+    });
+  }
+
+  for (const protocol of ["grpc", "http/protobuf"]) {
+    const tooMany = protocol === "grpc" ? 20_000 : 90_000;
+
+    it(`deliver by ${protocol} what is larger than the Collector takes, in parts`, async () => {
+      const request = sealedRecords(tooMany, { pathBytes: () => 120 });
+      assert.ok(request.body.length > (protocol === "grpc" ? 4 : 20) * MIB);
+      const { counters, delivered } = await deliver(protocol, [request]);
+      assert.deepEqual([delivered, counters.recordsAccepted, counters.requestsLost], [true, tooMany, 0]);
+      assert.ok(counters.requestsSplit > 0);
+    });
+
+    it(`lose nothing by ${protocol} while the Collector is stopped`, async () => {
+      const requests = Array.from({ length: 8 }, (_, index) =>
+        sealedRecords(500, { first: 500 * index + 1 }),
+      );
+      process.kill(collector.pid, "SIGSTOP");
+      const resume = setTimeout(() => process.kill(collector.pid, "SIGCONT"), 700);
+      try {
+        const { counters, delivered } = await deliver(protocol, requests);
+        assert.deepEqual([delivered, counters.recordsAccepted, counters.requestsLost], [true, 4000, 0]);
+        assert.ok(counters.retries > 0);
+      } finally {
+        clearTimeout(resume);
+        process.kill(collector.pid, "SIGCONT");
+      }
     });
   }
 
