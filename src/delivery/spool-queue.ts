@@ -269,7 +269,7 @@ export class SpoolQueue implements DeliveryQueue {
     const { whenFull, retryMs } = this.#settings;
     const noRoom = /^(ENOSPC|EDQUOT)$/.test(errorCode(error));
     this.#writeFailing = true;
-    this.#spool.failed("write", error);
+    this.#spool.failed("write", error, consequenceOf(whenFull, noRoom));
     entry.lent ||= this.#entries.hand(entry);
     if (!entry.lent && whenFull !== "block") {
       if (noRoom && whenFull === "drop-oldest" && (await this.#dropOldest())) return;
@@ -359,6 +359,14 @@ function encoded(offer: WaitingOffer): Buffer | undefined {
     offer.refuse(error);
     return undefined;
   }
+}
+
+/** What a person should know when a file can't be written. */
+function consequenceOf(whenFull: WhenFull, noRoom: boolean): string {
+  if (whenFull === "block") return "new requests wait";
+  return whenFull === "drop-oldest" && noRoom
+    ? "the oldest requests are dropped"
+    : "new requests are dropped";
 }
 
 function asError(error: unknown): unknown {

@@ -127,12 +127,13 @@ export class Spool {
     }
   }
 
-  /** Counts what the file system refused, and says it now and then. */
-  failed(operation: string, error: unknown): void {
+  /** Counts what the file system refused, and says it now and then, with what it means. */
+  failed(operation: string, error: unknown, consequence?: string): void {
     const code = errorCode(error);
     const key = `${operation} ${code}`;
     this.#failures.set(key, (this.#failures.get(key) ?? 0) + 1);
-    this.#options.report(key, `spool ${this.#options.directory}: ${operation} failed: ${code}`);
+    const meaning = consequence === undefined ? "" : `; ${consequence}`;
+    this.#options.report(key, `spool ${this.#options.directory}: ${operation} failed: ${code}${meaning}`);
   }
 
   counts(): SpoolCounts {

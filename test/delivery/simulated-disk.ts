@@ -19,6 +19,8 @@ export class SimulatedDisk {
   #durableNames = new Map<string, Inode>();
   /** An error code for operations that are to fail. */
   fault: (operation: DiskOperation, name: string) => string | undefined = () => undefined;
+  /** Operations wait for it before they do anything. */
+  gate: (operation: DiskOperation, name: string) => Promise<void> | undefined = () => undefined;
   bytesMax = Number.POSITIVE_INFINITY;
   /** Operations that have failed. */
   failures = 0;
@@ -99,7 +101,7 @@ class Mounted implements SpoolStorage {
   }
 
   async names(folder = "."): Promise<string[]> {
-    await this.#step();
+    await this.#step("names", folder);
     this.#disk.check("names", folder);
     const prefix = folder === "." ? "" : `${folder}/`;
     const below = [...this.#disk.names.keys()].filter((name) => name.startsWith(prefix));
@@ -107,25 +109,25 @@ class Mounted implements SpoolStorage {
   }
 
   async write(name: string, parts: readonly Buffer[], sync: boolean): Promise<void> {
-    await this.#step();
+    await this.#step("write", name);
     this.#disk.check("write", name);
     const whole = Buffer.concat(parts);
     const inode: Inode = { content: whole.subarray(0, whole.length / 2), durable: undefined };
     this.#disk.names.set(name, inode);
-    await this.#step();
+    await this.#step("write", name);
     if (this.#disk.usedBytes - inode.content.length + whole.length > this.#disk.bytesMax) {
       this.#disk.failures += 1;
       throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
     }
     inode.content = whole;
     if (!sync) return;
-    await this.#step();
+    await this.#step("sync", name);
     this.#disk.check("sync", name);
     inode.durable = whole;
   }
 
   async read(name: string): Promise<Buffer> {
-    await this.#step();
+    await this.#step("read", name);
     this.#disk.check("read", name);
     return Buffer.from(this.#disk.find(name).content);
   }
@@ -136,14 +138,14 @@ class Mounted implements SpoolStorage {
   }
 
   async sync(name: string): Promise<void> {
-    await this.#step();
+    await this.#step("sync", name);
     this.#disk.check("sync", name);
     const inode = this.#disk.find(name);
     inode.durable = inode.content;
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.#step();
+    await this.#step("rename", from);
     this.#disk.check("rename", from);
     const inode = this.#disk.find(from);
     this.#disk.names.delete(from);
@@ -151,19 +153,20 @@ class Mounted implements SpoolStorage {
   }
 
   async remove(name: string): Promise<void> {
-    await this.#step();
+    await this.#step("remove", name);
     this.#disk.check("remove", name);
     this.#disk.names.delete(name);
   }
 
   async syncDirectory(): Promise<void> {
-    await this.#step();
+    await this.#step("syncDirectory", ".");
     this.#disk.check("syncDirectory", ".");
     this.#disk.syncNames();
   }
 
-  async #step(): Promise<void> {
+  async #step(operation: DiskOperation, name: string): Promise<void> {
     await turn();
+    await this.#disk.gate(operation, name);
     // The dead do nothing, for ever.
     if (!this.#isAlive()) await new Promise(() => {});
   }

@@ -24,8 +24,13 @@ export class SpoolScratch {
     return queue;
   }
 
-  async remove(): Promise<void> {
+  /** Ends all queues. */
+  async end(): Promise<void> {
     for (const queue of this.#queues.splice(0)) await queue.end();
+  }
+
+  async remove(): Promise<void> {
+    await this.end();
     for (const directory of this.#directories.splice(0)) rmSync(directory, { recursive: true, force: true });
   }
 }
