@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 
 /** Works through `records` records and returns how many bytes of OTLP they were. */
-export type BenchCase = (records: number) => number;
+export type BenchCase = (records: number) => number | Promise<number>;
 
 export interface CaseResult {
   readonly name: string;
@@ -17,11 +17,11 @@ export interface CaseResult {
 
 const warmUpShare = 4;
 
-function measure(name: string, run: BenchCase, records: number): CaseResult {
-  run(Math.ceil(records / warmUpShare));
+async function measure(name: string, run: BenchCase, records: number): Promise<CaseResult> {
+  await run(Math.ceil(records / warmUpShare));
   const cpuBefore = process.cpuUsage();
   const startedMs = performance.now();
-  const bytes = run(records);
+  const bytes = await run(records);
   const seconds = (performance.now() - startedMs) / 1000;
   const { user, system } = process.cpuUsage(cpuBefore);
   return {
@@ -65,7 +65,7 @@ function print(results: readonly CaseResult[]): void {
 }
 
 /** The `main` of a benchmark: `[--records N] [--rounds N] [--json]`. */
-export function runCases(file: string, cases: Readonly<Record<string, BenchCase>>): void {
+export async function runCases(file: string, cases: Readonly<Record<string, BenchCase>>): Promise<void> {
   const { values } = parseArgs({
     options: {
       case: { type: "string" },
@@ -83,5 +83,5 @@ export function runCases(file: string, cases: Readonly<Record<string, BenchCase>
   }
   const run = cases[values.case];
   if (run === undefined) throw new Error(`no case is called ${values.case}`);
-  console.log(JSON.stringify(measure(values.case, run, records)));
+  console.log(JSON.stringify(await measure(values.case, run, records)));
 }

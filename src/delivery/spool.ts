@@ -23,9 +23,6 @@ export type SpoolFsync = "always" | "interval" | "never";
 
 const FILE_BYTES_MAX = SPOOL_HEADER_BYTES_MAX + SPOOL_PAYLOAD_BYTES_MAX;
 
-/** How long after a failed removal it is tried again. */
-const REMOVE_RETRY_MS = 1000;
-
 export interface SpoolOptions {
   readonly storage: SpoolStorage;
   /** For lines to people. */
@@ -33,6 +30,8 @@ export interface SpoolOptions {
   readonly fsync: SpoolFsync;
   readonly fsyncIntervalMs: number;
   readonly damagedFilesMax: number;
+  /** How long after a failed removal it is tried again. */
+  readonly retryMs: number;
   readonly report: Report;
   /** Called when a file to be removed is gone: there may be room now. */
   readonly onRemoved: () => void;
@@ -67,7 +66,7 @@ export class Spool {
       storage: options.storage,
       intervalMs: options.fsyncIntervalMs,
       fileBytesMax: FILE_BYTES_MAX,
-      onFailure: (error) => this.failed("fsync", error),
+      onFailure: (error) => this.failed("fsync", error, "a power cut may lose what is queued"),
     });
   }
 
@@ -162,7 +161,7 @@ export class Spool {
       },
       (error) => {
         this.#stuck.set(name, bytes);
-        this.failed("remove", error);
+        this.failed("remove", error, "what is delivered may be sent again by the next run");
         this.#removeLater();
       },
     );
@@ -175,7 +174,7 @@ export class Spool {
     this.#removeTimer = setTimeout(() => {
       this.#removeTimer = undefined;
       this.#removeStuck();
-    }, REMOVE_RETRY_MS);
+    }, this.#options.retryMs);
   }
 
   #removeStuck(): void {
