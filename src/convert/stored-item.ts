@@ -1,9 +1,19 @@
 /** What a splitter of stored OTLP finds in its input. */
 
-/** One stored OTLP logs message, not decoded: `LogsData` and `ExportLogsServiceRequest` look the same. */
+/**
+ * How the body of a stored request is to be read:
+ *
+ * - `protobuf`, `json`: one OTLP `LogsData` or `ExportLogsServiceRequest`, which look the same.
+ * - `loki`: JSON text of one element of `data.result` of a Loki `query_range` response.
+ * - `grafana`: JSON text of one row of the logs that Grafana downloads.
+ * - `v1`: JSON text of one Runtime Evidence v1 record.
+ */
+export type StoredEncoding = "protobuf" | "json" | "loki" | "grafana" | "v1";
+
+/** One stored message, not decoded. */
 export interface StoredRequest {
   readonly kind: "request";
-  readonly encoding: "protobuf" | "json";
+  readonly encoding: StoredEncoding;
   /** The message alone. May share memory with what was read: copy it to keep it. */
   readonly body: Buffer;
   /** Where `body` starts in the input; for compressed input, in the bytes behind the compression. */

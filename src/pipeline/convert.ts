@@ -51,17 +51,17 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
     const source = input === "-" ? process.stdin : input;
     where = input === "-" ? "standard input" : input;
     try {
-      for await (const item of readStoredRequests(source, { from: options.from })) {
-        where = place(input, item);
-        if (item.kind === "partial-tail") {
-          result.partialTails++;
-          options.report(`${where}: ends within a message; its ${item.bytes} bytes were left out`);
-        } else if (item.kind === "rejected") bad(item.reason);
-        else {
-          takeOrReport(() => rebuilder.take(item.encoding, item.body), bad);
-          await output.ready();
+      for await (const items of readStoredRequests(source, { from: options.from })) {
+        for (const item of items) {
+          where = place(input, item);
+          if (item.kind === "partial-tail") {
+            result.partialTails++;
+            options.report(`${where}: ends within a message; its ${item.bytes} bytes were left out`);
+          } else if (item.kind === "rejected") bad(item.reason);
+          else takeOrReport(() => rebuilder.take(item.encoding, item.body), bad);
+          options.onProgress?.(input, item.offset, rebuilder.counts);
         }
-        options.onProgress?.(input, item.offset, rebuilder.counts);
+        await output.ready();
       }
     } catch (thrown) {
       const error = RuntimeEvidenceError.from(thrown);

@@ -1,6 +1,7 @@
 /**
  * The way back: OTLP requests → v1 records, each validated before it is written.
  */
+import type { StoredEncoding } from "../convert/stored-item.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { stringifyEvidence } from "../evidence/json.ts";
 import type { JsonValue } from "../evidence/record.ts";
@@ -47,8 +48,8 @@ export class Rebuilder {
    * @returns how many of its records were invalid.
    * @throws RuntimeEvidenceError `bad-input` when it can't be decoded.
    */
-  take(encoding: "protobuf" | "json", body: Buffer): number {
-    const decoded = [...(encoding === "protobuf" ? decodeRequest(body) : decodeJson(utf8(body)))];
+  take(encoding: StoredEncoding, body: Buffer): number {
+    const decoded = decode(encoding, body);
     const before = this.counts.invalid;
     for (const logRecord of decoded) this.#record(logRecord);
     return this.counts.invalid - before;
@@ -80,6 +81,17 @@ export class Rebuilder {
     this.counts.invalid++;
     this.#options.onInvalid(reason);
     this.#options.rejects?.line(stringifyEvidence({ reason, ...(record === undefined ? {} : { record }) }));
+  }
+}
+
+function decode(encoding: StoredEncoding, body: Buffer): readonly DecodedLogRecord[] {
+  switch (encoding) {
+    case "protobuf":
+      return decodeRequest(body);
+    case "json":
+      return decodeJson(utf8(body));
+    default:
+      throw new RuntimeEvidenceError("bad-input", `expected OTLP, found ${encoding}`);
   }
 }
 

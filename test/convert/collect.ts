@@ -8,8 +8,10 @@ export async function collectStored(
   options?: StoredRequestOptions,
 ): Promise<StoredItem[]> {
   const items: StoredItem[] = [];
-  for await (const item of readStoredRequests(source, options)) {
-    items.push(item.kind === "request" ? { ...item, body: Buffer.from(item.body) } : item);
+  for await (const batch of readStoredRequests(source, options)) {
+    for (const item of batch) {
+      items.push(item.kind === "request" ? { ...item, body: Buffer.from(item.body) } : item);
+    }
   }
   return items;
 }
