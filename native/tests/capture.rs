@@ -2,12 +2,15 @@
 //! they print why and pass.
 #![allow(clippy::unwrap_used)]
 
+mod frames;
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use frames::{Frame, read_frame, skipped};
 use serde_json::Value;
 
 const HELLO: u8 = 1;
@@ -16,13 +19,6 @@ const FILE_OPEN: u8 = 16;
 const PROCESS_EXEC: u8 = 17;
 const FINAL: u16 = 8;
 const LIMIT: Duration = Duration::from_secs(20);
-
-struct Frame {
-    kind: u8,
-    flags: u16,
-    pid: u32,
-    body: Vec<u8>,
-}
 
 /// A running probe that has said hello.
 struct Probe {
@@ -35,16 +31,6 @@ fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runtime-evidence-probe"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-fn read_frame(stream: &mut impl Read) -> Option<Frame> {
-    let mut header = [0; 64];
-    stream.read_exact(&mut header).ok()?;
-    let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
-    let mut body = vec![0; u32_at(0) as usize - header.len()];
-    stream.read_exact(&mut body).unwrap();
-    let flags = u16::from_le_bytes([header[6], header[7]]);
-    Some(Frame { kind: header[4], flags, pid: u32_at(24), body })
 }
 
 impl Probe {
@@ -88,8 +74,7 @@ fn finish(mut child: Child) -> Vec<Frame> {
 }
 
 fn counters(frame: &Frame, probe: usize) -> [u64; 10] {
-    let field = |at: usize| u64::from_le_bytes(frame.body[at..at + 8].try_into().unwrap());
-    std::array::from_fn(|index| field(probe * 80 + index * 8))
+    std::array::from_fn(|index| frame.u64_at(probe * 80 + index * 8))
 }
 
 fn status(pid: u32, field: &str) -> String {
@@ -268,13 +253,6 @@ fn check_tells_each_hook_and_never_fails() {
     ] {
         assert!(hooks.iter().any(|hook| hook["hook"] == name), "{name}");
     }
-}
-
-/// Not by a macro of print: what those write is shown of failed tests only.
-#[allow(clippy::explicit_write)]
-fn skipped(reason: &str) {
-    let test = std::thread::current().name().unwrap_or("").to_owned();
-    writeln!(std::io::stderr(), "skipped {test}: {reason}").unwrap();
 }
 
 fn stderr(child: &mut Child) -> String {

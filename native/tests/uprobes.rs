@@ -2,6 +2,7 @@
 //! They need root and a C compiler; without either they print why and pass.
 #![allow(clippy::unwrap_used)]
 
+mod frames;
 mod harness;
 
 use std::fs;
@@ -9,7 +10,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use harness::{Caller, Folder, Frame, LIMIT, Probe, skipped};
+use frames::{Frame, skipped};
+use harness::{Caller, Folder, LIMIT, Probe};
 use serde_json::{Value, json};
 
 const ATTACH_POINT: u8 = 4;

@@ -1,12 +1,14 @@
 //! Runs the probe and a program that it watches.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::frames::{Frame, read_frame, skipped};
 
 const HELLO: u8 = 1;
 const COUNTERS: u8 = 3;
@@ -47,19 +49,6 @@ int main(void) {
     }
 }
 "#;
-
-pub struct Frame {
-    pub kind: u8,
-    pub flags: u16,
-    pub pid: u32,
-    pub body: Vec<u8>,
-}
-
-impl Frame {
-    pub fn u64_at(&self, at: usize) -> u64 {
-        u64::from_le_bytes(self.body[at..at + 8].try_into().unwrap())
-    }
-}
 
 /// A folder of one test, with the caller in it.
 pub struct Folder(pub PathBuf);
@@ -200,21 +189,4 @@ impl Probe {
         }
         (frames, said)
     }
-}
-
-fn read_frame(stream: &mut impl Read) -> Option<Frame> {
-    let mut header = [0; 64];
-    stream.read_exact(&mut header).ok()?;
-    let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
-    let mut body = vec![0; u32_at(0) as usize - header.len()];
-    stream.read_exact(&mut body).unwrap();
-    let flags = u16::from_le_bytes([header[6], header[7]]);
-    Some(Frame { kind: header[4], flags, pid: u32_at(24), body })
-}
-
-/// Not by a macro of print: what those write is shown of failed tests only.
-#[allow(clippy::explicit_write)]
-pub fn skipped(reason: &str) {
-    let test = std::thread::current().name().unwrap_or("").to_owned();
-    writeln!(std::io::stderr(), "skipped {test}: {reason}").unwrap();
 }
