@@ -26,6 +26,12 @@ export interface Attempt {
   readonly durationMs: number;
 }
 
+/** What became of a request in the end. */
+export type Settlement =
+  | { readonly kind: "accepted"; readonly rejectedRecords: number; readonly message: string }
+  /** Given up; `reason` as in `DeliveryCounters.recordsLost`. */
+  | { readonly kind: "lost"; readonly reason: string; readonly message: string | undefined };
+
 /** Only ever grow. Accepted, rejected and lost records are disjoint. */
 export interface DeliveryCounters {
   /** Acknowledged and stored. */
@@ -48,6 +54,8 @@ export interface DeliveryOptions {
   readonly requestsInFlight?: number;
   readonly retry?: Partial<RetryOptions>;
   readonly onAttempt?: (attempt: Attempt) => void;
+  /** Told once per request, before the queue forgets it. Must not throw. */
+  readonly onSettled?: (request: SealedRequest, settlement: Settlement) => void;
   /** Gets one line about losses, rejections and outages; at most one per reason and interval. */
   readonly report?: (line: string) => void;
   readonly reportIntervalMs?: number;
@@ -230,12 +238,15 @@ class RunningDelivery implements Delivery {
         `collector rejected ${rejected} of ${request.recordCount} records${suffix(outcome.message)}`,
       );
     } else if (outcome.message !== "") this.#report("warning", `collector warns: ${outcome.message}`);
+    const { message } = outcome;
+    this.#options.onSettled?.(request, { kind: "accepted", rejectedRecords: rejected, message });
   }
 
   #countLost(request: SealedRequest, reason: string, message: string | undefined): void {
     this.#counts.requestsLost += 1;
     this.#lost.set(reason, (this.#lost.get(reason) ?? 0) + request.recordCount);
     this.#report(`lost ${reason}`, `lost ${request.recordCount} records: ${reason}${suffix(message)}`);
+    this.#options.onSettled?.(request, { kind: "lost", reason, message });
   }
 }
 
