@@ -4,8 +4,10 @@
 import { statSync } from "node:fs";
 import { Command, Option } from "commander";
 import { STORED_FORMATS, type StoredFormat } from "../convert/stored-requests.ts";
+import { progressText } from "../health/progress.ts";
 import { grouped, startStatusLine } from "../health/status-line.ts";
-import { convert } from "../pipeline/convert.ts";
+import { type ConvertResult, convert } from "../pipeline/convert.ts";
+import { fileInput } from "../pipeline/stored-inputs.ts";
 import { EXIT_BAD_INPUT, EXIT_OK, exitCodeOf } from "./exit-code.ts";
 import type { SetExitCode } from "./program.ts";
 
@@ -14,6 +16,7 @@ interface ConvertFlags {
   output: string;
   rejects?: string;
   extensions?: boolean;
+  keepDuplicates?: boolean;
 }
 
 export function convertCommand(setExitCode: SetExitCode): Command {
@@ -28,6 +31,7 @@ export function convertCommand(setExitCode: SetExitCode): Command {
     .option("-o, --output <file>", 'where to write; "-" is standard output', "-")
     .option("--rejects <file>", "keep records that are not valid v1 here, with their reasons")
     .option("--extensions", "add what is known beyond v1, as a member of its own")
+    .option("--keep-duplicates", "write records again that come again (the same log.record.uid)")
     .addHelpText(
       "after",
       `
@@ -38,28 +42,36 @@ Examples:
     .action(async (inputs: string[], flags: ConvertFlags) => setExitCode(await runConvert(inputs, flags)));
 }
 
-async function runConvert(inputs: string[], flags: ConvertFlags): Promise<number> {
-  let progress = "";
-  const status = startStatusLine(process.stderr, () => progress);
-  const sizes = new Map(inputs.map((input) => [input, statSync(input, { throwIfNoEntry: false })?.size]));
+async function runConvert(paths: string[], flags: ConvertFlags): Promise<number> {
+  let render = () => "";
+  const status = startStatusLine(process.stderr, () => render());
+  const inputs = paths.map((path) =>
+    fileInput({ path, sizeBytes: statSync(path, { throwIfNoEntry: false })?.size }, flags.from),
+  );
   const result = await convert({
     inputs,
-    from: flags.from,
     output: flags.output,
     rejects: flags.rejects,
     withExtensions: flags.extensions === true,
+    keepDuplicates: flags.keepDuplicates === true,
     report: (line) => status.print(line),
-    onProgress: (input, offset, counts) => {
-      const size = sizes.get(input);
-      const share = size ? ` · ${Math.min(100, Math.round((100 * offset) / size))} % of ${input}` : "";
-      progress = `${grouped(counts.written)} records${share}`;
+    onStart: (progress, counts) => {
+      const startMs = performance.now();
+      render = () => progressText({ ...progress, records: counts.written }, performance.now() - startMs);
     },
   }).finally(() => status.end());
-  const parts = [`${grouped(result.written)} records`];
-  if (result.foreign > 0) parts.push(`${grouped(result.foreign)} log records of others passed over`);
-  if (result.invalid > 0) parts.push(`${grouped(result.invalid)} records rejected`);
-  if (result.badMessages > 0) parts.push(`${grouped(result.badMessages)} messages not readable`);
-  process.stderr.write(`${parts.join(", ")}\n`);
+  process.stderr.write(`${summary(result)}\n`);
   if (result.failure !== undefined) return exitCodeOf(result.failure.code);
   return result.invalid + result.badMessages > 0 ? EXIT_BAD_INPUT : EXIT_OK;
+}
+
+function summary(result: ConvertResult): string {
+  const parts = [`${grouped(result.written)} records`];
+  const add = (count: number, what: string) => count > 0 && parts.push(`${grouped(count)} ${what}`);
+  add(result.duplicates, "duplicates dropped");
+  add(result.foreign, "log records of others passed over");
+  add(result.invalid, "records rejected");
+  add(result.badMessages, "messages not readable");
+  add(result.forgotten, "times uids were forgotten, so that duplicates may be left");
+  return parts.join(", ");
 }

@@ -1,6 +1,7 @@
 /**
- * The way back: OTLP requests → v1 records, each validated before it is written.
+ * The way back: stored messages → v1 records, each once, and each validated before it is written.
  */
+import { SeenRecords } from "../convert/seen-records.ts";
 import type { StoredEncoding } from "../convert/stored-item.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { stringifyEvidence } from "../evidence/json.ts";
@@ -19,6 +20,8 @@ export interface RebuildCounts {
   foreign: number;
   /** Ours by their attributes, but no valid v1 record. */
   invalid: number;
+  /** Valid, but with a `log.record.uid` that was written before. */
+  duplicates: number;
 }
 
 export interface RebuilderOptions {
@@ -26,6 +29,8 @@ export interface RebuilderOptions {
   /** Gets the invalid records, with their reasons, as NDJSON. */
   rejects?: LineWriter | undefined;
   withExtensions: boolean;
+  /** Write records again that come again. */
+  keepDuplicates: boolean;
   /** Told about each invalid record: one line with the reason. */
   onInvalid: (reason: string) => void;
   /** Told about each record written, by event type. */
@@ -34,12 +39,19 @@ export interface RebuilderOptions {
 
 /** Rebuilds records from requests, one request at a time. */
 export class Rebuilder {
-  readonly counts: RebuildCounts = { written: 0, foreign: 0, invalid: 0 };
+  readonly counts: RebuildCounts = { written: 0, foreign: 0, invalid: 0, duplicates: 0 };
   readonly #options: RebuilderOptions;
+  readonly #seen: SeenRecords | undefined;
   readonly #validate = createValidator();
 
   constructor(options: RebuilderOptions) {
     this.#options = options;
+    this.#seen = options.keepDuplicates ? undefined : new SeenRecords();
+  }
+
+  /** How often uids had to be forgotten for want of room: a record that came again since then was written again. */
+  get forgotten(): number {
+    return this.#seen?.forgotten ?? 0;
   }
 
   /**
@@ -68,6 +80,11 @@ export class Rebuilder {
     const validation = this.#validate(result.record as unknown as JsonValue);
     if (!validation.valid) {
       this.#invalid(validation.errors.join("; "), result.record as unknown as JsonValue);
+      return;
+    }
+    // Only what is written counts as seen: a sound copy may follow a damaged one.
+    if (this.#seen !== undefined && result.uid !== undefined && !this.#seen.add(result.uid)) {
+      this.counts.duplicates++;
       return;
     }
     const extended = this.#options.withExtensions && Object.keys(result.extensions).length > 0;
