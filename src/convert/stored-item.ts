@@ -26,7 +26,7 @@ export interface StoredRequest {
 export interface PartialTail {
   readonly kind: "partial-tail";
   readonly offset: number;
-  /** How many bytes of the message are there; 0 where only the end of a JSON array is missing. */
+  /** How many bytes of the message are there; 0 where only the end of a JSON array or of a compression is missing. */
   readonly bytes: number;
   readonly line?: number;
 }
