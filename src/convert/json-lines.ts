@@ -32,10 +32,11 @@ function storedLine(item: LineItem, encoding: StoredEncoding, lineBytesMax: numb
   const start = firstInk(item.bytes);
   const body = start === 0 ? item.bytes : item.bytes.subarray(start);
   if (body[0] !== OPEN_BRACE) {
-    return { kind: "rejected", offset: offset + start, line, reason: "line is not a JSON object" };
+    const reason = "line is not a JSON object";
+    return { kind: "rejected", offset: offset + start, line, reason, content: item.bytes };
   }
   if (!item.terminated && !isClosedJson(body)) {
-    return { kind: "partial-tail", offset: offset + start, line, bytes: body.length };
+    return { kind: "partial-tail", offset: offset + start, line, bytes: body.length, content: body };
   }
   return { kind: "request", encoding, body, offset: offset + start, line };
 }

@@ -29,6 +29,8 @@ export interface PartialTail {
   /** How many bytes of the message are there; 0 where only the end of a JSON array or of a compression is missing. */
   readonly bytes: number;
   readonly line?: number;
+  /** What is there of it, of JSON lines. May share memory with what was read. */
+  readonly content?: Buffer;
 }
 
 /** A message that can't be one of OTLP logs; the ones behind it are read as usual. */
@@ -38,6 +40,8 @@ export interface RejectedMessage {
   readonly line?: number;
   /** One sentence for people; holds nothing of the message's content. */
   readonly reason: string;
+  /** All of it, of JSON lines within the limit: for whoever keeps what was rejected. May share memory, too. */
+  readonly content?: Buffer;
 }
 
 export type StoredItem = StoredRequest | PartialTail | RejectedMessage;

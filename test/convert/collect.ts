@@ -2,7 +2,7 @@ import type { ByteSource } from "../../src/convert/byte-source.ts";
 import type { StoredItem } from "../../src/convert/stored-item.ts";
 import { readStoredRequests, type StoredRequestOptions } from "../../src/convert/stored-requests.ts";
 
-/** All items of one input. Bodies are copied, as the reader asks of whoever keeps them. */
+/** All items of one input. Bodies are copied, as the reader asks of whoever keeps them; other content is left out. */
 export async function collectStored(
   source: ByteSource,
   options?: StoredRequestOptions,
@@ -10,7 +10,11 @@ export async function collectStored(
   const items: StoredItem[] = [];
   for await (const batch of readStoredRequests(source, options)) {
     for (const item of batch) {
-      items.push(item.kind === "request" ? { ...item, body: Buffer.from(item.body) } : item);
+      if (item.kind === "request") items.push({ ...item, body: Buffer.from(item.body) });
+      else {
+        const { content: _, ...place } = item;
+        items.push(place);
+      }
     }
   }
   return items;
