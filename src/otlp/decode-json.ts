@@ -4,6 +4,7 @@
  * absent. Read straight from the text: building all of its small objects first takes longer than the rest.
  */
 import type { AnyValue } from "./any-value.ts";
+import type { DecodedAttributes } from "./decoded-attributes.ts";
 import {
   type DecodedLogRecord,
   type DecodedResource,
@@ -16,7 +17,7 @@ import {
 import { JsonReader } from "./json-reader.ts";
 
 /** All names, so that those read are these very strings. */
-const names = [
+const memberNames = [
   ...["resourceLogs", "resource_logs", "resource", "scopeLogs", "scope_logs", "scope", "logRecords"],
   ...["log_records", "schemaUrl", "schema_url", "name", "version", "attributes", "droppedAttributesCount"],
   ...["dropped_attributes_count", "timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "key", "value"],
@@ -48,7 +49,7 @@ const names = [
  * character at fault. Strings of the records may share memory with `text`.
  */
 export function decodeJson(text: string): DecodedLogRecord[] {
-  const reader = new JsonReader(text, names);
+  const reader = new JsonReader(text, memberNames);
   const records: DecodedLogRecord[] = [];
   readObject(reader, "the request", (name) => {
     if (name !== "resourceLogs" && name !== "resource_logs") return false;
@@ -61,11 +62,9 @@ export function decodeJson(text: string): DecodedLogRecord[] {
 
 /** Reads the members of an object; `member` reads the value of one that it knows, or returns false. */
 function readObject(reader: JsonReader, what: string, member: (name: string) => boolean): void {
-  if (!reader.enterObject(what)) return;
-  do {
-    const name = reader.name();
+  for (let name = reader.firstName(what); name !== undefined; name = reader.nextName()) {
     if (!reader.null() && !member(name)) reader.skip();
-  } while (reader.moreMembers());
+  }
 }
 
 function readArray(reader: JsonReader, what: string, item: () => void): void {
@@ -131,7 +130,7 @@ interface Attributed {
 function readAttributed(reader: JsonReader, name: string, target: Attributed): boolean {
   switch (name) {
     case "attributes":
-      readKeyValues(reader, name, target.attributes as Map<string, AnyValue>, 0);
+      readKeyValues(reader, name, target.attributes as DecodedAttributes, 0);
       return true;
     case "droppedAttributesCount":
     case "dropped_attributes_count":
@@ -145,11 +144,9 @@ function readAttributed(reader: JsonReader, name: string, target: Attributed): b
 /** Without `readObject`, as are key-values and values: they are run for each record or attribute. */
 function readLogRecord(reader: JsonReader, resource: DecodedResource, scope: DecodedScope): DecodedLogRecord {
   const record = emptyLogRecord(resource, scope);
-  if (!reader.enterObject("an item of logRecords")) return record;
-  do {
-    const name = reader.name();
+  for (let name = reader.firstName("an item of logRecords"); name !== undefined; name = reader.nextName()) {
     if (!reader.null()) readLogRecordMember(reader, name, record);
-  } while (reader.moreMembers());
+  }
   return record;
 }
 
@@ -197,34 +194,49 @@ function readLogRecordMember(reader: JsonReader, name: string, record: DecodedLo
 function readKeyValues(
   reader: JsonReader,
   what: string,
-  attributes: Map<string, AnyValue>,
+  attributes: DecodedAttributes | Map<string, AnyValue>,
   depth: number,
 ): void {
   if (!reader.enterArray(what)) return;
-  do {
-    let key = "";
-    let value: AnyValue = null;
-    if (reader.enterObject(`an item of ${what}`)) {
-      do {
-        const name = reader.name();
-        if (reader.null()) continue;
-        if (name === "key") key = reader.key(name);
-        else if (name === "value") value = readAnyValue(reader, name, depth);
-        else reader.skip();
-      } while (reader.moreMembers());
+  do readKeyValue(reader, what, attributes, depth);
+  while (reader.moreItems());
+}
+
+const keyStart = Buffer.from('{"key":');
+const stringValueStart = Buffer.from('{"stringValue":');
+const intValueStart = Buffer.from('{"intValue":');
+
+function readKeyValue(
+  reader: JsonReader,
+  what: string,
+  attributes: DecodedAttributes | Map<string, AnyValue>,
+  depth: number,
+): void {
+  let key = "";
+  let value: AnyValue = null;
+  let name = reader.startObject(keyStart) ? "key" : reader.firstName(`an item of ${what}`);
+  while (name !== undefined) {
+    if (!reader.null()) {
+      if (name === "key") key = reader.key(name);
+      else if (name === "value") value = readAnyValue(reader, name, depth);
+      else reader.skip();
     }
-    attributes.set(key, value);
-  } while (reader.moreItems());
+    name = reader.nextName();
+  }
+  attributes.set(key, value);
 }
 
 function readAnyValue(reader: JsonReader, what: string, depth: number): AnyValue {
   if (depth >= valueDepthMax) throw reader.unlike("a value", `nested at most ${valueDepthMax} levels`);
   let value: AnyValue = null;
-  if (!reader.enterObject(what)) return value;
-  do {
-    const name = reader.name();
+  let name: string | undefined;
+  if (reader.startObject(stringValueStart)) name = "stringValue";
+  else if (reader.startObject(intValueStart)) name = "intValue";
+  else name = reader.firstName(what);
+  while (name !== undefined) {
     if (!reader.null()) value = readOneOf(reader, name, value, depth);
-  } while (reader.moreMembers());
+    name = reader.nextName();
+  }
   return value;
 }
 
@@ -250,7 +262,7 @@ function readOneOf(reader: JsonReader, name: string, before: AnyValue, depth: nu
       return readKeyValueList(reader, name, depth + 1);
     case "bytesValue":
     case "bytes_value":
-      return reader.bytes(name);
+      return reader.bytesValue(name);
     default:
       reader.skip();
       return before;

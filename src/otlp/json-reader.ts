@@ -6,23 +6,25 @@
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { exactNumber, parseDecimal } from "../evidence/integer-text.ts";
 import { JsonScanner, jsonToken } from "../evidence/json-scanner.ts";
-import type { Integer } from "../evidence/record.ts";
-import { StringCache } from "../evidence/string-cache.ts";
+import { type Integer, integerFromBigInt } from "../evidence/record.ts";
+import { StringTable } from "../evidence/string-table.ts";
 import { DoubleValue, isInt64 } from "./any-value.ts";
+import { ownAttributeKeys } from "./decoded-attributes.ts";
 
 /** Longest strings that are looked for among those already read; longer ones seldom come again. */
-const keyCharactersMax = 48;
-const valueCharactersMax = 17;
+const keyBytesMax = 48;
+const valueBytesMax = 17;
 /** Every integer of at most so many digits is exact as a double. */
 const exactDigitsMax = 15;
+const int64DigitsMax = 20;
 const severityLevels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 const doubleText = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
 const base64Text = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
 export class JsonReader extends JsonScanner {
   /** Keys and values apart: values that never come again must not push out the keys, which always do. */
-  readonly #keys = new StringCache(keyCharactersMax);
-  readonly #values = new StringCache(valueCharactersMax);
+  readonly #keys = new StringTable(keyBytesMax, ownAttributeKeys);
+  readonly #values = new StringTable(valueBytesMax);
 
   /** An error about the member `name`, whose value starts at `position`. */
   unlike(name: string, expected: string, position = this.position): RuntimeEvidenceError {
@@ -33,10 +35,15 @@ export class JsonReader extends JsonScanner {
     );
   }
 
-  /** Enters the object that is the value of `name`; false when it is empty. */
-  enterObject(name: string): boolean {
+  /** Enters the object that is the value of `name`: the name of its first member, if it has any. */
+  firstName(name: string): string | undefined {
     if (this.peek() !== jsonToken.openBrace) throw this.unlike(name, "an object");
-    return this.beginObject();
+    return this.beginObject() ? this.name() : undefined;
+  }
+
+  /** The name of the next member of the object; nothing where it ends. */
+  nextName(): string | undefined {
+    return this.moreMembers() ? this.name() : undefined;
   }
 
   /** Enters the array that is the value of `name`; false when it is empty. */
@@ -70,31 +77,32 @@ export class JsonReader extends JsonScanner {
   integer(name: string): Integer {
     const quoted = this.peek() === jsonToken.quote;
     const start = this.position;
-    const short = this.#shortInteger(quoted);
-    if (short !== undefined) return short;
+    const plain = this.#plainInteger(quoted);
+    if (plain !== undefined) return plain;
     const exact = quoted ? parseDecimal(this.string()) : exactNumber(this.#number(name, "an integer"));
     if (typeof exact === "bigint" || Number.isSafeInteger(exact)) return exact as Integer;
     throw this.unlike(name, "an integer", start);
   }
 
-  /** The usual case: a few digits, and nothing but digits. Otherwise nothing is passed over. */
-  #shortInteger(quoted: boolean): number | undefined {
-    const { text } = this;
+  /** The usual case: nothing but digits, and no more than 64 bits need. Otherwise nothing is passed over. */
+  #plainInteger(quoted: boolean): Integer | undefined {
+    const { bytes } = this;
     let position = this.position + (quoted ? 1 : 0);
-    const negative = text.charCodeAt(position) === jsonToken.minus;
+    const negative = bytes[position] === jsonToken.minus;
     if (negative) position++;
     const start = position;
     let value = 0;
-    let code = text.charCodeAt(position);
-    for (; code >= 0x30 && code <= 0x39; code = text.charCodeAt(++position)) value = value * 10 + code - 0x30;
+    let code = bytes[position] as number;
+    for (; code >= 0x30 && code <= 0x39; code = bytes[++position] as number) value = value * 10 + code - 0x30;
     const digits = position - start;
-    if (digits === 0 || digits > exactDigitsMax) return undefined;
-    if (quoted) {
-      if (code !== jsonToken.quote) return undefined;
-      position++;
-    } else if (code !== jsonToken.comma && code !== jsonToken.closeBrace) return undefined;
-    else if (digits > 1 && text.charCodeAt(start) === 0x30) return undefined;
-    this.position = position;
+    if (digits === 0 || digits > int64DigitsMax) return undefined;
+    if (quoted && code !== jsonToken.quote) return undefined;
+    if (!quoted && code !== jsonToken.comma && code !== jsonToken.closeBrace) return undefined;
+    if (!quoted && digits > 1 && bytes[start] === 0x30) return undefined;
+    this.position = quoted ? position + 1 : position;
+    if (digits > exactDigitsMax) {
+      return integerFromBigInt(BigInt(this.text.slice(negative ? start - 1 : start, position)));
+    }
     return negative ? 0 - value : value;
   }
 
@@ -130,7 +138,7 @@ export class JsonReader extends JsonScanner {
 
   /** By number, or by a name such as SEVERITY_NUMBER_INFO or SEVERITY_NUMBER_INFO2. */
   severityNumber(name: string): number {
-    if (this.peek() !== jsonToken.quote || this.text.charCodeAt(this.position + 1) !== 0x53) {
+    if (this.peek() !== jsonToken.quote || this.bytes[this.position + 1] !== 0x53) {
       return this.uint32(name);
     }
     const start = this.position;
@@ -151,7 +159,7 @@ export class JsonReader extends JsonScanner {
     return new DoubleValue(Number(value));
   }
 
-  bytes(name: string): Uint8Array {
+  bytesValue(name: string): Uint8Array {
     this.peek();
     const start = this.position;
     const value = this.stringValue(name);

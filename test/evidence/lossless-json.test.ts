@@ -166,7 +166,7 @@ describe("lossless JSON", () => {
           try {
             ours = parseEvidenceJson(text);
           } catch (thrown) {
-            assert.match(String(thrown), /stands twice/);
+            assert.match(String(thrown), /stands twice|more than 1000 digits/);
             return;
           }
           assert.equal(

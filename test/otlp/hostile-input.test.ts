@@ -115,7 +115,7 @@ describe("decoding protobuf that nobody vouches for", () => {
   it("passes over fields of a later version", () => {
     const record = [...delimited(6, ...delimited(1, 0x6b), ...delimited(2, 0x18, 5)), 0xa0, 0x06, 7];
     const [decoded] = decodeRequest(withRecord(...record, ...delimited(99 & 15, 1, 2)));
-    assert.deepStrictEqual(decoded?.attributes, new Map([["k", 5]]));
+    assert.deepStrictEqual([...(decoded?.attributes ?? [])], [["k", 5]]);
   });
 });
 
