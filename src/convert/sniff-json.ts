@@ -1,7 +1,7 @@
 /** Tells what JSON is about by the members of its first object, and how it is laid out. */
 
 /** Formats of JSON. To add one, add a row below and its splitter in `stored-requests.ts`. */
-export type JsonFormat = "otlp-json" | "v1";
+export type JsonFormat = "otlp-json" | "v1" | "loki" | "grafana-json";
 
 /** How JSON messages are laid out: one per line, or by their nesting alone. */
 export type JsonLayout = "lines" | "document";
@@ -17,6 +17,14 @@ const MEMBERS: readonly { readonly format: JsonFormat; readonly sets: readonly (
     ]),
   },
   { format: "v1", sets: [["ts_ns", "event"]] },
+  { format: "loki", sets: [["status", "data"]] },
+  {
+    format: "grafana-json",
+    sets: [
+      ["line", "fields"],
+      ["line", "labels"],
+    ],
+  },
 ];
 
 export interface SniffedJson {

@@ -23,7 +23,7 @@ export function sniffCompression(head: Buffer): Compression | undefined {
 }
 
 /** Formats that are not JSON. To add one, add a row below and its splitter in `stored-requests.ts`. */
-export type HeadFormat = "otlp-proto-framed" | "otlp-proto";
+export type HeadFormat = "grafana-csv" | "grafana-text" | "utf-16" | "otlp-proto-framed" | "otlp-proto";
 
 export interface Sniffed {
   readonly format: HeadFormat | JsonFormat | undefined;
@@ -35,6 +35,10 @@ type Recogniser = (head: Buffer, messageBytesMax: number) => boolean;
 
 /** Asked in this order, behind JSON: a JSON file may start with a newline, which is a tag of protobuf too. */
 const HEAD_FORMATS: readonly (readonly [HeadFormat, Recogniser])[] = [
+  ["utf-16", (head) => head[0] === 0xff && head[1] === 0xfe],
+  ["grafana-csv", (head) => QUOTED_HEADER.test(head.toString("latin1"))],
+  // Such a text may start with an empty line.
+  ["grafana-text", (head) => LOG_TEXT.test(head.toString("latin1"))],
   ["otlp-proto", (head) => head[0] === RESOURCE_LOGS_TAG],
   ["otlp-proto-framed", looksFramed],
 ];
@@ -49,6 +53,10 @@ export function sniffFormat(head: Buffer, messageBytesMax: number, isAll: boolea
   return { format: found?.[0], layout: "lines" };
 }
 
+/** Two quoted names at least: how a CSV of Grafana starts. */
+const QUOTED_HEADER = /^(?:\xef\xbb\xbf)?(?:sep=.\r?\n)?"(?:[^"\x00-\x1f]|"")*"[,;\t|]"/;
+/** Lines of a time in milliseconds, the same time in words, and the log line; all in front of it is text, too. */
+const LOG_TEXT = /^[\t\r\n\x20-\xff]*?(?:^|\n)\d{12,14}\t\d{4}-\d\d-\d\dT[\d:.]+Z\t/;
 /** Tag of field 1, length-delimited: `resource_logs` of `LogsData` and `ExportLogsServiceRequest`. */
 const RESOURCE_LOGS_TAG = 0x0a;
 const OPEN_BRACE = 0x7b;

@@ -7,11 +7,14 @@
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { type ByteSource, openByteSource } from "./byte-source.ts";
 import { FramedProtobufSplitter } from "./framed-protobuf.ts";
+import { GrafanaCsvSplitter } from "./grafana-csv.ts";
 import { gunzip } from "./gunzip.ts";
 import type { InflateLimits } from "./inflate.ts";
 import { JsonDocumentSplitter } from "./json-document.ts";
 import { createJsonLinesSplitter } from "./json-lines.ts";
+import { handOn, type MessageLimits } from "./large-requests.ts";
 import { LINE_BYTES_MAX_DEFAULT } from "./lines.ts";
+import { LokiResponseSplitter } from "./loki-response.ts";
 import { RawProtobufSplitter } from "./raw-protobuf.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { type Compression, SNIFF_BYTES, SNIFF_BYTES_MAX, sniffCompression, sniffFormat } from "./sniff.ts";
@@ -20,7 +23,15 @@ import type { MessageSplitter, StoredEncoding, StoredItem } from "./stored-item.
 import { unzstd } from "./unzstd.ts";
 
 /** Formats that can be named instead of recognised; compression around them is always recognised. */
-export const STORED_FORMATS = ["v1", "otlp-json", "otlp-proto-framed", "otlp-proto"] as const;
+export const STORED_FORMATS = [
+  "v1",
+  "otlp-json",
+  "otlp-proto-framed",
+  "otlp-proto",
+  "loki",
+  "grafana-json",
+  "grafana-csv",
+] as const;
 export type StoredFormat = (typeof STORED_FORMATS)[number];
 
 /** Default of `messageBytesMax`: 64 MiB, the largest OTLP request that the OTLP specification recommends. */
@@ -33,14 +44,16 @@ export interface StoredRequestOptions {
   readonly from?: StoredFormat | "auto";
   /** Longest OTLP message in bytes; a longer one is rejected. Default {@link MESSAGE_BYTES_MAX_DEFAULT}. */
   readonly messageBytesMax?: number;
-  /** Longest v1 record in bytes; a longer one is rejected. Default {@link LINE_BYTES_MAX_DEFAULT}. */
+  /**
+   * Longest v1 record, and log record of a large OTLP message, in bytes; a longer one is rejected. Default
+   * {@link LINE_BYTES_MAX_DEFAULT}.
+   */
   readonly lineBytesMax?: number;
   /** Most bytes to inflate to; reading ends there. Default {@link INFLATED_BYTES_MAX_DEFAULT}. */
   readonly inflatedBytesMax?: number;
 }
 
-interface Limits {
-  readonly messageBytesMax: number;
+interface Limits extends MessageLimits {
   readonly lineBytesMax: number;
 }
 
@@ -50,7 +63,18 @@ const SPLITTERS: Readonly<Record<StoredFormat, (limits: Limits, layout: JsonLayo
   "otlp-json": ({ messageBytesMax }, layout) => jsonSplitter("json", messageBytesMax, layout),
   "otlp-proto-framed": ({ messageBytesMax }) => new FramedProtobufSplitter(messageBytesMax),
   "otlp-proto": ({ messageBytesMax }) => new RawProtobufSplitter(messageBytesMax),
+  loki: ({ messageBytesMax }) => new LokiResponseSplitter(messageBytesMax),
+  "grafana-json": ({ lineBytesMax }, layout) => jsonSplitter("grafana", lineBytesMax, layout),
+  "grafana-csv": ({ lineBytesMax }) => new GrafanaCsvSplitter(lineBytesMax),
 };
+
+/** What is recognised only to say what to do instead. */
+const REFUSALS = {
+  "grafana-text":
+    "the input is Grafana's download of logs as text, which holds no labels: download them as JSON or CSV",
+  "utf-16":
+    "the input is UTF-16, as Grafana writes CSV for Excel: download it without 'Download for Excel', or as JSON",
+} as const;
 
 function jsonSplitter(encoding: StoredEncoding, bytesMax: number, layout: JsonLayout): MessageSplitter {
   return layout === "lines"
@@ -65,7 +89,8 @@ const DECOMPRESSORS: Readonly<
 /**
  * The messages of `source` in order, between them what was rejected, at last a partial tail; in arrays of
  * all that one chunk completes, because a turn of the event loop costs more than a small message. Holds at
- * most one message. An empty input has no messages.
+ * most one message; a large one of OTLP comes as several requests that together mean the same. An empty
+ * input has no messages.
  * Throws `RuntimeEvidenceError`: `not-found` or `io` where the source can't be read, `bad-input` where its
  * format is none of the known ones or its compression is damaged, `limit` at `inflatedBytesMax`. Whatever
  * was read before came out before.
@@ -74,9 +99,11 @@ export async function* readStoredRequests(
   source: ByteSource,
   options: StoredRequestOptions = {},
 ): AsyncGenerator<readonly StoredItem[], void, undefined> {
-  const limits = {
+  const lineBytesMax = options.lineBytesMax ?? LINE_BYTES_MAX_DEFAULT;
+  const limits: Limits = {
     messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
-    lineBytesMax: options.lineBytesMax ?? LINE_BYTES_MAX_DEFAULT,
+    lineBytesMax,
+    recordBytesMax: lineBytesMax,
   };
   let isTruncated = false;
   const inflateLimits: InflateLimits = {
@@ -94,7 +121,7 @@ export async function* readStoredRequests(
     }
     const isEmpty = (await bytes.head(SNIFF_BYTES)).length === 0;
     const splitter = isEmpty ? undefined : await chooseSplitter(bytes, options.from ?? "auto", limits);
-    yield* split(bytes.all(), splitter, () => isTruncated);
+    yield* split(bytes.all(), splitter, limits, () => isTruncated);
   } finally {
     await stored.return();
   }
@@ -122,6 +149,7 @@ async function chooseSplitter(
     const formats = STORED_FORMATS.join(", ");
     throw badFormat(`the input is no stored logs or evidence; if it is, name its format: ${formats}`);
   }
+  if (format === "grafana-text" || format === "utf-16") throw badFormat(REFUSALS[format]);
   return SPLITTERS[format](limits, sniffed.layout);
 }
 
@@ -132,16 +160,16 @@ function badFormat(message: string): RuntimeEvidenceError {
 async function* split(
   source: AsyncIterable<Buffer>,
   splitter: MessageSplitter | undefined,
+  limits: MessageLimits,
   isTruncated: () => boolean,
 ): AsyncGenerator<readonly StoredItem[], void, undefined> {
   let offset = 0;
   for await (const chunk of source) {
     offset += chunk.length;
-    const items = splitter?.push(chunk) ?? [];
-    if (items.length > 0) yield items;
+    yield* handOn(splitter?.push(chunk) ?? [], limits);
   }
   const last = splitter?.end() ?? [];
-  if (last.length > 0) yield last;
+  yield* handOn(last, limits);
   // Where a compressed input is cut, something is missing even if what is there ends with a whole message.
   const hasTail = last.some(({ kind }) => kind === "partial-tail");
   if (isTruncated() && !hasTail) yield [{ kind: "partial-tail", offset, bytes: 0 }];

@@ -107,9 +107,11 @@ function nanoseconds(value: JsonValue | undefined): bigint {
   return typeof exact === "bigint" || Number.isSafeInteger(exact) ? BigInt(exact as bigint) : 0n;
 }
 
+/** Text, or what tools on the way have made a number or a boolean of; null is absent. */
 function asText(value: JsonValue | undefined, name: string): string | undefined {
-  if (value === undefined || typeof value === "string") return value;
-  throw fail(name, "text");
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "object") throw fail(name, "text");
+  return String(value);
 }
 
 function asObject(value: JsonValue | undefined, name: string): JsonObject {
