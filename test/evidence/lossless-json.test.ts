@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { RuntimeEvidenceError } from "../../src/evidence/error.ts";
 import { jsonDepthMax, parseDecimal, parseEvidenceJson, stringifyEvidence } from "../../src/evidence/json.ts";
 import type { JsonValue } from "../../src/evidence/record.ts";
+import { spellingChoices, spellJson } from "./json-spelling.ts";
 import { anyEvidenceRecord } from "./record-arbitrary.ts";
 
 const refusal = (text: string): RuntimeEvidenceError => {
@@ -63,6 +64,16 @@ describe("lossless JSON", () => {
         assert.doesNotMatch(text, /\n/);
         assert.deepStrictEqual(parseEvidenceJson(text), value);
         assert.equal(stringifyEvidence(parseEvidenceJson(text)), text);
+      }),
+      { numRuns: 500 },
+    );
+  }).timeout(20_000);
+
+  it("reads the same record, whatever way its JSON is spelled", () => {
+    fc.assert(
+      fc.property(anyEvidenceRecord, spellingChoices, (record, choices) => {
+        const text = spellJson(record as unknown as JsonValue, choices);
+        assert.deepStrictEqual(parseEvidenceJson(text), record);
       }),
       { numRuns: 500 },
     );
