@@ -126,16 +126,14 @@ class RangeReader {
     const fresh = page.entries.filter(
       (entry) => entry.timeNs !== this.#fromNs || !this.#seen.has(identity(entry)),
     );
-    const isFull = page.entries.length >= this.#entriesMax;
     const lastNs = page.entries.at(-1)?.timeNs;
-    if (!isFull || lastNs === undefined) this.#moveTo(toNs, []);
-    else if (lastNs > this.#fromNs)
-      this.#moveTo(
-        lastNs,
-        page.entries.filter(({ timeNs }) => timeNs === lastNs),
-      );
-    else this.#growPage(fresh);
-    if (isFull && lastNs !== this.#fromNs) this.#adaptPage(text.length);
+    if (lastNs === undefined || page.entries.length < this.#entriesMax) this.#moveTo(toNs, []);
+    else if (lastNs <= this.#fromNs) this.#growPage(fresh);
+    else {
+      const atLast = page.entries.filter(({ timeNs }) => timeNs === lastNs);
+      this.#moveTo(lastNs, atLast);
+      this.#adaptPage(text.length);
+    }
     return fresh;
   }
 

@@ -187,6 +187,6 @@ function remoteText(text: string, { headers }: LokiConnection): string {
       if (secret.length >= 4) clean = clean.replaceAll(secret, "[redacted]");
     }
   }
-  clean = clean.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu, " ").trim();
+  clean = clean.replace(/[\s\p{Cc}\p{Cf}\p{Cs}]+/gu, " ").trim();
   return clean.length > TEXT_LENGTH_MAX ? `${clean.slice(0, TEXT_LENGTH_MAX)}…` : clean;
 }
