@@ -7,6 +7,7 @@ import { type RebuildCounts, Rebuilder } from "./rebuild.ts";
 import {
   type InputProgress,
   type InputVisitor,
+  partialTailText,
   type StoredInput,
   startProgress,
   visitInputs,
@@ -26,17 +27,18 @@ export interface ConvertOptions {
 }
 
 export interface ConvertResult extends RebuildCounts {
-  /** Messages that are no OTLP requests, and inputs that could not be read to their end. */
+  /** Messages that are none of what the input's format has. */
   badMessages: number;
   /** Inputs that end within a message, as a file that is still written does. */
   partialTails: number;
   /** How often a uid was forgotten, so that a repeat of it would have been written. */
   forgotten: number;
-  /** The first input that could not be opened or read. */
+  /** The first input that could not be opened, or read to its end. */
   failure: RuntimeEvidenceError | undefined;
 }
 
-const V1_AS_INPUT = "this is a v1 record already; to make OTLP of v1, say --to otlp-json or --to otlp-proto";
+const V1_AS_INPUT =
+  "this is a v1 record already; to make OTLP of v1 records say --to otlp-json or --to otlp-proto";
 
 /** Converts each input in turn; what can't be read is reported and the rest goes on. */
 export async function convert(options: ConvertOptions): Promise<ConvertResult> {
@@ -58,26 +60,25 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
     result.badMessages++;
     report(`${place}: ${reason}`);
   };
-  const visitor = {
-    bad,
-    request: (item, place) => {
+  const visitor: InputVisitor = {
+    request: ({ encoding, body }, place) => {
       where = place;
-      // One line for a whole file of them, and exit code 2: an option is missing.
-      if (item.encoding === "v1") throw new RuntimeEvidenceError("usage", `${place}: ${V1_AS_INPUT}`);
+      if (encoding === "v1") throw new RuntimeEvidenceError("bad-input", `${place}: ${V1_AS_INPUT}`);
       takeOrReport(
-        () => rebuilder.take(item.encoding, item.body),
+        () => rebuilder.take(encoding, body),
         (reason) => bad(reason, place),
       );
     },
-    partialTail: (place, byteCount) => {
+    rejected: ({ reason }, place) => bad(reason, place),
+    partialTail: ({ bytes }, place) => {
       result.partialTails++;
-      report(`${place}: ends within a message; its ${byteCount} bytes were left out`);
+      report(`${place}: ${partialTailText(bytes)}`);
     },
     settle: async () => {
       await output.ready();
       await rejects?.ready();
     },
-  } satisfies InputVisitor;
+  };
   const failure = await visitInputs(inputs, visitor, { progress, report });
   await output.close();
   await rejects?.close();

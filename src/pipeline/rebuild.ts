@@ -8,10 +8,12 @@ import { stringifyEvidence } from "../evidence/json.ts";
 import type { JsonValue } from "../evidence/record.ts";
 import { createValidator } from "../evidence/validator.ts";
 import { decodeJson } from "../otlp/decode-json.ts";
+import { decodeGrafanaRow, decodeLoki } from "../otlp/decode-loki.ts";
 import { decodeRequest } from "../otlp/decode-request.ts";
 import type { DecodedLogRecord } from "../otlp/decoded-log-record.ts";
 import { toEvidence } from "../otlp/to-evidence.ts";
 import type { LineWriter } from "./line-writer.ts";
+import { inStreamOrder } from "./stream-order.ts";
 
 /** What became of the log records; they add up to all that were read. */
 export interface RebuildCounts {
@@ -60,8 +62,8 @@ export class Rebuilder {
    * @returns how many of its records were invalid.
    * @throws RuntimeEvidenceError `bad-input` when it can't be decoded.
    */
-  take(encoding: StoredEncoding, body: Buffer): number {
-    const decoded = decode(encoding, body);
+  take(encoding: LogEncoding, body: Buffer): number {
+    const decoded = inStreamOrder(decode(encoding, body));
     const before = this.counts.invalid;
     for (const logRecord of decoded) this.#record(logRecord);
     return this.counts.invalid - before;
@@ -101,14 +103,19 @@ export class Rebuilder {
   }
 }
 
-function decode(encoding: StoredEncoding, body: Buffer): readonly DecodedLogRecord[] {
+/** What is stored of log records; v1 has none. */
+export type LogEncoding = Exclude<StoredEncoding, "v1">;
+
+function decode(encoding: LogEncoding, body: Buffer): readonly DecodedLogRecord[] {
   switch (encoding) {
     case "protobuf":
       return decodeRequest(body);
     case "json":
       return decodeJson(utf8(body));
-    default:
-      throw new RuntimeEvidenceError("bad-input", `expected OTLP, found ${encoding}`);
+    case "loki":
+      return decodeLoki(utf8(body));
+    case "grafana":
+      return [decodeGrafanaRow(utf8(body))];
   }
 }
 
@@ -118,6 +125,6 @@ function utf8(body: Buffer): string {
   try {
     return decoder.decode(body);
   } catch (cause) {
-    throw new RuntimeEvidenceError("bad-input", "OTLP JSON that is not UTF-8", { cause });
+    throw new RuntimeEvidenceError("bad-input", "JSON that is not UTF-8", { cause });
   }
 }

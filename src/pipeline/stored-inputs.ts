@@ -2,7 +2,7 @@
  * Reads what is stored in files, one input after the other: what can't be read is reported, and the rest goes on.
  */
 import { openByteSource } from "../convert/byte-source.ts";
-import type { StoredItem, StoredRequest } from "../convert/stored-item.ts";
+import type { PartialTail, RejectedMessage, StoredItem, StoredRequest } from "../convert/stored-item.ts";
 import { readStoredRequests, type StoredFormat } from "../convert/stored-requests.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 
@@ -25,11 +25,12 @@ export interface Reading {
 
 /** What to do with what the inputs hold. What these methods throw ends the reading. */
 export interface InputVisitor {
+  /** May give the input up, and only that, with a RuntimeEvidenceError `bad-input`. */
   request(item: StoredRequest, place: string): void;
-  /** A message that is none, or an input that could not be read to its end. */
-  bad(reason: string, place: string): void;
+  /** A message that is none. */
+  rejected(item: RejectedMessage, place: string): void;
   /** The input ends within a message. */
-  partialTail(place: string, byteCount: number): void;
+  partialTail(item: PartialTail, place: string): void;
   /** After each piece of an input: resolves when more can be taken. */
   settle(): Promise<void>;
 }
@@ -87,11 +88,8 @@ export async function visitInputs(
     const thrown = await visitInput(input, visitor, options);
     if (options.signal?.aborted) return failure;
     if (thrown === undefined) continue;
-    if (thrown.code === "bad-input" || thrown.code === "limit") visitor.bad(thrown.message, input.name);
-    else {
-      failure ??= thrown;
-      options.report(thrown.message);
-    }
+    failure ??= thrown;
+    options.report(thrown.message.includes(input.name) ? thrown.message : `${input.name}: ${thrown.message}`);
   }
   return failure;
 }
@@ -115,8 +113,9 @@ async function visitInput(
         return RuntimeEvidenceError.from(thrown);
       }
       if (next.done) return undefined;
-      for (const item of next.value) visitItem(input.name, item, visitor);
+      const givenUp = visitItems(input.name, next.value, visitor);
       await visitor.settle();
+      if (givenUp !== undefined) return givenUp;
     }
     return undefined;
   } finally {
@@ -124,9 +123,30 @@ async function visitInput(
   }
 }
 
-function visitItem(name: string, item: StoredItem, visitor: InputVisitor): void {
-  const place = item.line === undefined ? `${name}: byte ${item.offset}` : `${name}:${item.line}`;
-  if (item.kind === "request") visitor.request(item, place);
-  else if (item.kind === "rejected") visitor.bad(item.reason, place);
-  else visitor.partialTail(place, item.bytes);
+/** The error with which the visitor has given the input up. */
+function visitItems(
+  name: string,
+  items: readonly StoredItem[],
+  visitor: InputVisitor,
+): RuntimeEvidenceError | undefined {
+  for (const item of items) {
+    const place = item.line === undefined ? `${name}: byte ${item.offset}` : `${name}:${item.line}`;
+    if (item.kind === "rejected") visitor.rejected(item, place);
+    else if (item.kind === "partial-tail") visitor.partialTail(item, place);
+    else {
+      try {
+        visitor.request(item, place);
+      } catch (thrown) {
+        if (thrown instanceof RuntimeEvidenceError && thrown.code === "bad-input") return thrown;
+        throw thrown;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** What is said of an input that ends within a message, which is normal for a file that is still written. */
+export function partialTailText(byteCount: number): string {
+  if (byteCount === 0) return "the input is cut: its end is missing";
+  return `the input ends within a message; its ${byteCount} bytes were left out`;
 }
