@@ -98,7 +98,8 @@ export class GrafanaCsvSplitter implements MessageSplitter {
   #readHeader(text: string): StoredItem | undefined {
     const delimiter = /^"(?:[^"]|"")*"(.)/.exec(text)?.[1] ?? ",";
     const names = readCells(text, delimiter);
-    const column = (known: readonly string[]) => names.findIndex((name) => known.includes(name));
+    const column = (known: readonly string[]) =>
+      known.map((name) => names.indexOf(name)).find((index) => index !== -1) ?? -1;
     this.#header = { delimiter, names, time: column(TIME_COLUMNS), line: column(LINE_COLUMNS) };
     if (names.includes(LABELS_COLUMN) || names.includes("runtime_evidence_event_type")) return undefined;
     return this.#rejected(
