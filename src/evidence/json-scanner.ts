@@ -142,18 +142,20 @@ export class JsonScanner {
     return name;
   }
 
-  /** A string; may share the memory of the text. With `table`, for strings that come again and again. */
+  /** A string; with `table` for those that come again and again. */
   string(table?: StringTable): string {
     if (this.peek() !== quote) throw this.#unexpected("a string");
     const start = this.position + 1;
     return this.#content(start, this.#passString(), table);
   }
 
-  /** The string that was just passed over. */
+  /** The string that was just passed over, never as a slice: one that is kept would keep the whole text. */
   #content(start: number, end: number, table: StringTable | undefined): string {
     if (this.#hasEscapes) return JSON.parse(this.text.slice(start - 1, end + 1)) as string;
-    if (table === undefined || !this.#isAscii) return this.text.slice(start, end);
-    return table.keeps(end - start) ? table.read(this.bytes, start, end) : this.text.slice(start, end);
+    if (!this.#isAscii) return Buffer.from(this.text.slice(start, end), "utf16le").toString("utf16le");
+    return table?.keeps(end - start)
+      ? table.read(this.bytes, start, end)
+      : this.bytes.toString("latin1", start, end);
   }
 
   /** Passes over a string and returns where its last quote stands. */

@@ -45,8 +45,8 @@ const memberNames = [
 ];
 
 /**
- * All records of one ExportLogsServiceRequest or LogsData. Throws `bad-input` naming the member or the
- * character at fault. Strings of the records may share memory with `text`.
+ * All records of one ExportLogsServiceRequest or LogsData. Throws `bad-input` with the member and the character
+ * at fault.
  */
 export function decodeJson(text: string): DecodedLogRecord[] {
   const reader = new JsonReader(text, memberNames);

@@ -192,7 +192,7 @@ describe("lossless JSON", () => {
 
   it("refuses nesting beyond its limit, also where it would exhaust the stack", () => {
     assert.ok(parseEvidenceJson("[".repeat(jsonDepthMax) + "]".repeat(jsonDepthMax)));
-    for (const depth of [jsonDepthMax + 1, 1_000_000]) {
+    for (const depth of [jsonDepthMax + 1, 50_000]) {
       for (const [open, inside, close] of [
         ["[", "", "]"],
         ["[", "1e20", "]"],
@@ -204,6 +204,7 @@ describe("lossless JSON", () => {
       }
     }
     assert.match(refusal("[".repeat(1_000_000)).message, /nested deeper/);
+    assert.match(refusal("[".repeat(1_000_000) + "]".repeat(1_000_000)).message, /nested deeper/);
   });
 
   it("writes what is nested as deep as the limit, and refuses what is deeper", () => {
