@@ -2,6 +2,7 @@
  * The body of a log record as one line for people, the same that our own encoder writes.
  */
 import type { EvidenceRecord } from "../evidence/record.ts";
+import { recordFields } from "../otlp/mapping.ts";
 import { bodyTemplates } from "../otlp/projection.ts";
 
 /** A value is cut after this many bytes of UTF-8, at a character's boundary. */
@@ -9,15 +10,20 @@ const valueBytesMax = 256;
 /** A UTF-16 unit is at most three bytes of UTF-8. */
 const shortCharactersMax = Math.floor(valueBytesMax / 3);
 
+/** Members that bodies take from the top of the record; the others are the event's. */
+const topMembers: ReadonlySet<string> = new Set(recordFields.map(({ member }) => member));
+
 /** For example `nginx[2311] file_open /etc/ssl/cert.pem (read)`. What the record does not have is left out. */
 export function logBody(record: EvidenceRecord): string {
-  const members = { ...record, ...record.event } as unknown as Readonly<Record<string, unknown>>;
+  const top = record as unknown as Readonly<Record<string, unknown>>;
+  const event = record.event as unknown as Readonly<Record<string, unknown>>;
   let body = "";
   for (const part of bodyTemplates[record.event.type]) {
     if (typeof part === "string") body += part;
     else {
-      const value = shown(members[part.member]);
-      if (value !== undefined) body += `${part.before ?? ""}${value}${part.after ?? ""}`;
+      const { member, before = "", after = "" } = part;
+      const value = shown((topMembers.has(member) ? top : event)[member]);
+      if (value !== undefined) body += `${before}${value}${after}`;
     }
   }
   return body;
