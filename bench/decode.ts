@@ -1,7 +1,7 @@
 /**
  * What the way back costs: protobuf and JSON requests to log records, to v1 records, to validated NDJSON.
- * The bytes are those of the input. For scale: `JSON.parse` of the same requests as OpenTelemetry's JSON
- * serializer writes them, which is the least that any reader of OTLP JSON has to do.
+ * The bytes are those of the input. For scale: `JSON.parse` of the same OTLP JSON, the least that a reader that
+ * builds all of its objects has to do, and `JSON.parse` and `JSON.stringify` of the v1 records that come out.
  *
  *     node bench/decode.ts [--records 500000] [--rounds 3] [--json]
  */
@@ -86,6 +86,17 @@ function toNdjson(decoded: readonly DecodedLogRecord[]): number {
 const boot = request(clocks.boot);
 const epoch = request(clocks.epoch);
 const json = requestToJson(boot);
+const epochJson = requestToJson(epoch);
+const lines = v1Lines(boot);
+
+/** The v1 records of a request as lines, for scale. */
+function v1Lines(body: Buffer): Buffer[] {
+  return decodeRequest(body).map((logRecord) => {
+    const result = toEvidence(logRecord);
+    if (result.kind !== "evidence") throw new Error("a record did not come back");
+    return Buffer.from(stringifyEvidence(result.record as unknown as JsonValue));
+  });
+}
 
 function rebuild(decoded: readonly DecodedLogRecord[]): number {
   return decoded.filter((logRecord) => toEvidence(logRecord).kind === "evidence").length;
@@ -97,8 +108,15 @@ runCases(fileURLToPath(import.meta.url), {
   "protobuf to log records": reading(boot, () => decodeRequest(boot).length),
   "protobuf to v1 records": reading(boot, () => rebuild(decodeRequest(boot))),
   "OTLP JSON to validated NDJSON": reading(json, () => toNdjson(decodeJson(json))),
+  "OTLP JSON to validated NDJSON, epoch times": reading(epochJson, () => toNdjson(decodeJson(epochJson))),
   "JSON.parse of the same OTLP JSON": reading(
     json,
     () => JSON.parse(json).resourceLogs.length * requestRecords,
   ),
+  "JSON.parse and JSON.stringify of the same v1 records": reading(Buffer.concat(lines), () => {
+    let bytes = 0;
+    for (const line of lines) bytes += Buffer.byteLength(JSON.stringify(JSON.parse(line.toString())));
+    if (bytes < requestRecords * 100) throw new Error("lines are missing");
+    return requestRecords;
+  }),
 });

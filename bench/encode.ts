@@ -1,6 +1,6 @@
 /**
  * What encoding costs: a file_open with all its attributes to protobuf, written field by field (as frames
- * are), from a v1 record, and by OpenTelemetry's serializer from the same attributes.
+ * are), from a v1 record, from v1 JSON, and by OpenTelemetry's serializer from the same attributes.
  *
  *     node bench/encode.ts [--records 500000] [--rounds 3] [--json]
  */
@@ -9,22 +9,26 @@ import type { Attributes, SeverityNumber } from "@opentelemetry/api";
 import { ProtobufLogsSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
-import type { EvidenceRecord } from "../src/evidence/record.ts";
+import { parseEvidenceJson, stringifyEvidence } from "../src/evidence/json.ts";
+import type { EvidenceRecord, Integer, JsonValue } from "../src/evidence/record.ts";
+import { createValidator } from "../src/evidence/validator.ts";
 import { constantAttribute, eventSlots, recordSlots } from "../src/otlp/attribute-slot.ts";
 import { decodeRequest } from "../src/otlp/decode-request.ts";
 import { encodeRecord } from "../src/otlp/encode-record.ts";
 import { RequestBuilder } from "../src/otlp/request-builder.ts";
 import { createResourceSource, evidenceScope } from "../src/otlp/resource.ts";
-import { runCases } from "./case-runner.ts";
+import { type BenchCase, runCases } from "./case-runner.ts";
 
 const requestBytesMax = 3_500_000;
 /** `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE` as it is by default. */
 const sdkRequestRecords = 512;
+const clockBootNs = 81_234_567_890_123;
+const clockEpochNs = 1_737_890_000_123_456_789n;
 const streamId = "0123456789abcdef";
 const resources = createResourceSource({ "service.name": "runtime-evidence", "host.name": "bench" });
 
-const sample = (index: number): EvidenceRecord => ({
-  ts_ns: 81_234_567_890_123 + index,
+const sample = (index: number, firstNs: Integer = clockBootNs): EvidenceRecord => ({
+  ts_ns: typeof firstNs === "bigint" ? firstNs + BigInt(index) : firstNs + index,
   src: "sys_enter_openat",
   pid: 1000 + (index % 30_000),
   tid: 1001 + (index % 30_000),
@@ -77,7 +81,7 @@ function fields(records: number): number {
 
 const meta = (index: number) => ({
   resources,
-  timeUnixNano: 1_737_890_000_123_456_789n,
+  timeUnixNano: clockEpochNs,
   observedTimeUnixNano: 1_737_890_000_223_456_789n,
   streamId,
   sequence: index,
@@ -88,6 +92,35 @@ function records(count: number): number {
   return sealed(count, (builder, index) => {
     encodeRecord(builder, samples[index % 1000] as EvidenceRecord, meta(index));
   });
+}
+
+const validate = createValidator();
+
+function v1Lines(firstNs: Integer): Buffer[] {
+  return Array.from({ length: 1000 }, (_, index) =>
+    Buffer.from(stringifyEvidence(sample(index, firstNs) as unknown as JsonValue)),
+  );
+}
+
+/** Lines of v1 JSON to requests, as `export` does: parse, validate, encode. */
+function fromJson(firstNs: Integer): BenchCase {
+  const lines = v1Lines(firstNs);
+  return (count) =>
+    sealed(count, (builder, index) => {
+      const validation = validate(parseEvidenceJson((lines[index % 1000] as Buffer).toString()));
+      if (!validation.valid) throw new Error(validation.errors[0]);
+      encodeRecord(builder, validation.record, meta(index));
+    });
+}
+
+/** For scale: `JSON.parse` and `JSON.stringify` of the same lines, which lose digits. */
+function plainJson(count: number): number {
+  const lines = v1Lines(clockEpochNs);
+  let bytes = 0;
+  for (let index = 0; index < count; index++) {
+    bytes += JSON.stringify(JSON.parse((lines[index % 1000] as Buffer).toString())).length;
+  }
+  return bytes;
 }
 
 /** The records of one request of ours as the SDK would hand them to its serializer. */
@@ -126,4 +159,7 @@ runCases(fileURLToPath(import.meta.url), {
   "ours, field by field": fields,
   "ours, from a v1 record": records,
   "OpenTelemetry's serializer, from records that are there": sdk,
+  "v1 NDJSON: parse, validate, encode": fromJson(clockBootNs),
+  "v1 NDJSON: parse, validate, encode, epoch times": fromJson(clockEpochNs),
+  "JSON.parse and JSON.stringify of the same NDJSON": plainJson,
 });

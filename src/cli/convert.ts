@@ -1,65 +1,143 @@
 /**
- * `convert`: what a collector stored, back to v1.
+ * `convert`: what a collector stored, back to v1; and v1 to what a collector stores.
  */
-import { statSync } from "node:fs";
 import { Command, Option } from "commander";
+import { expandInputs } from "../convert/input-files.ts";
 import { STORED_FORMATS, type StoredFormat } from "../convert/stored-requests.ts";
-import { grouped, startStatusLine } from "../health/status-line.ts";
-import { convert } from "../pipeline/convert.ts";
+import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { grouped } from "../health/status-line.ts";
+import { type ConvertResult, convert } from "../pipeline/convert.ts";
+import { type ConvertV1Result, convertV1 } from "../pipeline/convert-v1.ts";
+import { lokiInput } from "../pipeline/loki-input.ts";
+import type { OtlpFileFormat } from "../pipeline/otlp-file-outlet.ts";
+import { fileInput, type StoredInput } from "../pipeline/stored-inputs.ts";
+import { addEncodingOptions, type EncodingFlags, resolveEncoding } from "./encoding-options.ts";
 import { EXIT_BAD_INPUT, EXIT_OK, exitCodeOf } from "./exit-code.ts";
+import { addLokiOptions, type LokiFlags, resolveLoki } from "./loki-options.ts";
 import type { SetExitCode } from "./program.ts";
+import { type ProgressLine, startProgressLine } from "./progress-line.ts";
 
-interface ConvertFlags {
+const OUTPUT_FORMATS = ["v1", "otlp-json", "otlp-proto"] as const satisfies readonly (
+  | "v1"
+  | OtlpFileFormat
+)[];
+
+interface ConvertFlags extends EncodingFlags, LokiFlags {
   from: StoredFormat | "auto";
+  to: (typeof OUTPUT_FORMATS)[number];
   output: string;
   rejects?: string;
   extensions?: boolean;
+  keepDuplicates?: boolean;
 }
 
 export function convertCommand(setExitCode: SetExitCode): Command {
-  return new Command("convert")
-    .description("rebuild v1 NDJSON from stored OTLP logs")
-    .argument("<input...>", 'files that a collector wrote; "-" is standard input')
+  const command = new Command("convert")
+    .description("rebuild v1 NDJSON from stored OTLP logs, or make OTLP logs of v1 records")
+    .argument(
+      "[input...]",
+      'files, or directories of them; "-" is standard input; gzip and zstd are read, too',
+    )
     .addOption(
       new Option("--from <format>", "what the inputs are")
         .choices(["auto", ...STORED_FORMATS])
         .default("auto"),
     )
-    .option("-o, --output <file>", 'where to write; "-" is standard output', "-")
-    .option("--rejects <file>", "keep records that are not valid v1 here, with their reasons")
+    .addOption(new Option("--to <format>", "what to write").choices(OUTPUT_FORMATS).default("v1"))
+    .option("-o, --output <file>", 'where to write; "-" is standard output; .gz and .zst are compressed', "-")
+    .option("--rejects <file>", "keep records that are not valid v1 here")
     .option("--extensions", "add what is known beyond v1, as a member of its own")
+    .option("--keep-duplicates", "write records again that come again (the same log.record.uid)");
+  addLokiOptions(command);
+  addEncodingOptions(command);
+  return command
     .addHelpText(
       "after",
       `
 Examples:
-  runtime-evidence convert logs.json > evidence.ndjson
-  runtime-evidence convert logs-*.binpb --from otlp-proto-framed --output evidence.ndjson`,
+  runtime-evidence convert /var/lib/otelcol/logs --output evidence.ndjson.gz
+  runtime-evidence convert --loki-url http://localhost:3100 --query '{service_name="runtime-evidence"}' --since 6h
+  runtime-evidence convert evidence.ndjson --to otlp-json > logs.json`,
     )
-    .action(async (inputs: string[], flags: ConvertFlags) => setExitCode(await runConvert(inputs, flags)));
+    .action(async (paths: string[], flags: ConvertFlags) => {
+      const screen = startProgressLine(flags.output);
+      try {
+        setExitCode(await runConvert(paths, flags, screen));
+      } finally {
+        screen.end();
+      }
+    });
 }
 
-async function runConvert(inputs: string[], flags: ConvertFlags): Promise<number> {
-  let progress = "";
-  const status = startStatusLine(process.stderr, () => progress);
-  const sizes = new Map(inputs.map((input) => [input, statSync(input, { throwIfNoEntry: false })?.size]));
+async function runConvert(paths: string[], flags: ConvertFlags, screen: ProgressLine): Promise<number> {
+  const inputs = await openInputs(paths, flags, screen);
+  const { output, rejects } = flags;
+  const report = screen.print;
+  if (flags.to !== "v1") {
+    const result = await convertV1({
+      inputs,
+      to: flags.to,
+      encoding: resolveEncoding(flags),
+      output,
+      rejects,
+      report,
+      onStart: (progress, counts) => screen.watch(progress, () => counts.read),
+    });
+    return finish(summaryOfV1(result), result.invalid + result.refused, result.failure, screen);
+  }
   const result = await convert({
     inputs,
-    from: flags.from,
-    output: flags.output,
-    rejects: flags.rejects,
+    output,
+    rejects,
     withExtensions: flags.extensions === true,
-    report: (line) => status.print(line),
-    onProgress: (input, offset, counts) => {
-      const size = sizes.get(input);
-      const share = size ? ` · ${Math.min(100, Math.round((100 * offset) / size))} % of ${input}` : "";
-      progress = `${grouped(counts.written)} records${share}`;
-    },
-  }).finally(() => status.end());
+    keepDuplicates: flags.keepDuplicates === true,
+    report,
+    onStart: (progress, counts) => screen.watch(progress, () => counts.written),
+  });
+  return finish(summary(result), result.invalid + result.badMessages, result.failure, screen);
+}
+
+async function openInputs(
+  paths: readonly string[],
+  flags: ConvertFlags,
+  screen: ProgressLine,
+): Promise<StoredInput[]> {
+  const loki = resolveLoki(flags, screen.print);
+  if (loki !== undefined) {
+    if (paths.length > 0)
+      throw new RuntimeEvidenceError("usage", "--loki-url reads no files: give one or the other");
+    return [lokiInput(loki)];
+  }
+  if (paths.length === 0) throw new RuntimeEvidenceError("usage", "name files to convert, or --loki-url");
+  return (await expandInputs(paths)).map((file) => fileInput(file, flags.from));
+}
+
+function finish(
+  text: string,
+  bad: number,
+  failure: RuntimeEvidenceError | undefined,
+  screen: ProgressLine,
+): number {
+  screen.end();
+  screen.print(text);
+  if (failure !== undefined) return exitCodeOf(failure.code);
+  return bad > 0 ? EXIT_BAD_INPUT : EXIT_OK;
+}
+
+function summary(result: ConvertResult): string {
   const parts = [`${grouped(result.written)} records`];
-  if (result.foreign > 0) parts.push(`${grouped(result.foreign)} log records of others passed over`);
-  if (result.invalid > 0) parts.push(`${grouped(result.invalid)} records rejected`);
-  if (result.badMessages > 0) parts.push(`${grouped(result.badMessages)} messages not readable`);
-  process.stderr.write(`${parts.join(", ")}\n`);
-  if (result.failure !== undefined) return exitCodeOf(result.failure.code);
-  return result.invalid + result.badMessages > 0 ? EXIT_BAD_INPUT : EXIT_OK;
+  const add = (count: number, what: string) => count > 0 && parts.push(`${grouped(count)} ${what}`);
+  add(result.duplicates, "duplicates dropped");
+  add(result.foreign, "log records of others passed over");
+  add(result.invalid, "records rejected");
+  add(result.badMessages, "messages not readable");
+  add(result.forgotten, "times uids were forgotten, so that duplicates may be left");
+  return parts.join(", ");
+}
+
+function summaryOfV1({ encoded, invalid, refused }: ConvertV1Result): string {
+  const parts = [`${grouped(encoded)} records`];
+  if (invalid > 0) parts.push(`${grouped(invalid)} not valid`);
+  if (refused > 0) parts.push(`${grouped(refused)} beyond the limits of the store`);
+  return parts.join(", ");
 }

@@ -7,7 +7,6 @@ import "./node-version.ts";
 import { CommanderError } from "commander";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { exitCodeOf } from "./exit-code.ts";
-import { createProgram } from "./program.ts";
 
 // A person who went away, or `2>/dev/full`: there is nobody to tell, and work goes on.
 process.stderr.on("error", () => {});
@@ -18,6 +17,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 
 try {
   let exitCode = 0;
+  // Later than the version check: an older Node can't even link what this imports (zstd of node:zlib).
+  const { createProgram } = await import("./program.ts");
   await createProgram((code) => {
     exitCode = code;
   }).parseAsync();

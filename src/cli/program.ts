@@ -8,6 +8,7 @@ import { completionCommand } from "./completion.ts";
 import { convertCommand } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
 import { EXIT_CODE_HELP } from "./exit-code.ts";
+import { exportCommand } from "./export.ts";
 import { receiveCommand } from "./receive.ts";
 import { replayCommand } from "./replay.ts";
 import { validateCommand } from "./validate.ts";
@@ -31,6 +32,7 @@ export function createProgram(setExitCode: SetExitCode): Command {
     replayCommand,
     receiveCommand,
     convertCommand,
+    exportCommand,
     validateCommand,
     doctorCommand,
   ].map((create) => create(setExitCode));

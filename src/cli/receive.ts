@@ -15,6 +15,7 @@ interface ReceiveFlags {
   output: string;
   rejects?: string;
   extensions?: boolean;
+  keepDuplicates?: boolean;
   requestBytesMax?: number;
   duration?: number;
 }
@@ -33,6 +34,7 @@ export function receiveCommand(setExitCode: SetExitCode): Command {
     .option("-o, --output <file>", 'where to write; "-" is standard output', "-")
     .option("--rejects <file>", "keep records that are not valid v1 here, with their reasons")
     .option("--extensions", "add what is known beyond v1, as a member of its own")
+    .option("--keep-duplicates", "write records again that a client sends again (the same log.record.uid)")
     .option("--request-bytes-max <size>", "largest request, uncompressed (default: 16MiB)", parseSizeBytes)
     .option("--duration <duration>", "stop after this long", parseDurationMs)
     .addHelpText(
@@ -64,6 +66,7 @@ async function runReceive(flags: ReceiveFlags): Promise<number> {
     output: flags.output,
     rejects: flags.rejects,
     withExtensions: flags.extensions === true,
+    keepDuplicates: flags.keepDuplicates === true,
     requestBytesMax: flags.requestBytesMax,
     report: print,
   });
@@ -76,7 +79,8 @@ async function runReceive(flags: ReceiveFlags): Promise<number> {
   const render = () => {
     const refused = running.refusedRequests();
     const requests = refused > 0 ? ` · ${grouped(refused)} requests refused` : "";
-    return `${grouped(counts.written)} records written · ${grouped(counts.foreign)} of others · ${grouped(counts.invalid)} rejected${requests}`;
+    const repeats = counts.duplicates > 0 ? ` · ${grouped(counts.duplicates)} duplicates dropped` : "";
+    return `${grouped(counts.written)} records written · ${grouped(counts.foreign)} of others · ${grouped(counts.invalid)} rejected${repeats}${requests}`;
   };
   status = startStatusLine(process.stderr, render);
   await untilStopped(flags.duration);

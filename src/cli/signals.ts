@@ -13,8 +13,11 @@ const HANDLED = { SIGHUP, SIGINT, SIGQUIT, SIGTERM } as const;
 /** A terminal sends these to everybody in its foreground: the command has them already. */
 const FROM_KEYS: readonly number[] = [SIGINT, SIGQUIT];
 
+/** What signals are for: a command, if there is one, and something that can be stopped. */
+export type Stoppable = Pick<RunningCapture, "command" | "stop">;
+
 /** Handles signals for `running` until the returned function is called. */
-export function handleSignals({ command, stop }: RunningCapture): () => void {
+export function handleSignals({ command, stop }: Stoppable): () => void {
   let signals = 0;
   const onSignal = (_: NodeJS.Signals, number: number): void => {
     signals++;

@@ -6,24 +6,28 @@
  *     │ length: u32 big-endian │ length bytes      │ length: u32 big-endian │ ...
  *     └────────────────────────┴───────────────────┴────────────────────────┴─────
  *
- * The bytes are one `LogsData` in protobuf, or in JSON where the exporter has an encoding of its own.
+ * The bytes are one `LogsData` in protobuf, or in JSON where the exporter has an encoding of its own; with
+ * `compression: zstd` either of them is a zstd frame of its own. An empty message has no log records and is
+ * passed over.
  */
 
+import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
+import { unzstdMessage } from "./unzstd.ts";
+import { isZstd } from "./zstd-steps.ts";
 
 const PREFIX_BYTES = 4;
 const OPEN_BRACE = 0x7b;
-/** RFC 8878 section 3.1.1, as little-endian bytes. */
-const ZSTD_MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
 /** Splits length-prefixed messages. One over the limit is skipped by its length and reported. */
 export class FramedProtobufSplitter implements MessageSplitter {
   readonly #messageBytesMax: number;
   readonly #prefix = Buffer.alloc(PREFIX_BYTES);
   #prefixFilled = 0;
-  /** Kept bytes of the current message; stays empty for one over the limit. */
+  /** Kept bytes of the message that goes on; stays empty for one over the limit. */
   #parts: Buffer[] = [];
   #length = 0;
+  /** Bytes of the message that are still to come. */
   #missing = 0;
   /** Offset of the current frame, its prefix included. */
   #frameOffset = 0;
@@ -36,9 +40,13 @@ export class FramedProtobufSplitter implements MessageSplitter {
     const items: StoredItem[] = [];
     let index = 0;
     while (index < chunk.length) {
-      index =
-        this.#prefixFilled < PREFIX_BYTES ? this.#readPrefix(chunk, index) : this.#readBody(chunk, index);
-      if (this.#prefixFilled === PREFIX_BYTES && this.#missing === 0) items.push(this.#takeMessage());
+      if (this.#prefixFilled < PREFIX_BYTES) index = this.#readPrefix(chunk, index);
+      if (this.#prefixFilled < PREFIX_BYTES) break;
+      const end = Math.min(index + this.#missing, chunk.length);
+      if (end > index && !this.#isOverLimit()) this.#parts.push(chunk.subarray(index, end));
+      this.#missing -= end - index;
+      index = end;
+      if (this.#missing === 0) this.#endMessage(items);
     }
     return items;
   }
@@ -51,39 +59,50 @@ export class FramedProtobufSplitter implements MessageSplitter {
   }
 
   #readPrefix(chunk: Buffer, index: number): number {
+    if (this.#prefixFilled === 0 && chunk.length - index >= PREFIX_BYTES) {
+      this.#startMessage(chunk.readUInt32BE(index));
+      return index + PREFIX_BYTES;
+    }
     const copied = chunk.copy(this.#prefix, this.#prefixFilled, index);
     this.#prefixFilled += copied;
-    if (this.#prefixFilled === PREFIX_BYTES) {
-      this.#length = this.#prefix.readUInt32BE();
-      this.#missing = this.#length;
-    }
+    if (this.#prefixFilled === PREFIX_BYTES) this.#startMessage(this.#prefix.readUInt32BE());
     return index + copied;
   }
 
-  #readBody(chunk: Buffer, index: number): number {
-    const taken = Math.min(this.#missing, chunk.length - index);
-    if (!this.#isOverLimit()) this.#parts.push(chunk.subarray(index, index + taken));
-    this.#missing -= taken;
-    return index + taken;
+  #startMessage(length: number): void {
+    this.#prefixFilled = PREFIX_BYTES;
+    this.#length = length;
+    this.#missing = length;
   }
 
-  #takeMessage(): StoredItem {
-    const item = this.#isOverLimit() ? this.#overLimit() : this.#message();
+  #endMessage(items: StoredItem[]): void {
+    if (this.#isOverLimit()) items.push(this.#overLimit());
+    else if (this.#length > 0) items.push(this.#message());
     this.#frameOffset += PREFIX_BYTES + this.#length;
     this.#prefixFilled = 0;
     this.#length = 0;
-    this.#parts = [];
-    return item;
+    if (this.#parts.length > 0) this.#parts = [];
   }
 
   #message(): StoredItem {
-    const body = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
+    const stored = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
     const offset = this.#frameOffset + PREFIX_BYTES;
-    if (body.subarray(0, ZSTD_MAGIC.length).equals(ZSTD_MAGIC)) {
-      const reason = "message is compressed with zstd; let the file exporter write without compression";
-      return { kind: "rejected", offset, reason };
+    let body = stored;
+    if (isZstd(stored)) {
+      try {
+        body = unzstdMessage(stored, this.#messageBytesMax);
+      } catch (thrown) {
+        return { kind: "rejected", offset, reason: this.#unreadable(thrown) };
+      }
     }
     return { kind: "request", encoding: body[0] === OPEN_BRACE ? "json" : "protobuf", body, offset };
+  }
+
+  #unreadable(thrown: unknown): string {
+    if ((thrown as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
+      return `message decompresses to more than the limit of ${this.#messageBytesMax} bytes`;
+    }
+    return `message is damaged zstd: ${RuntimeEvidenceError.from(thrown).message}`;
   }
 
   #isOverLimit(): boolean {

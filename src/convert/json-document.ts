@@ -1,10 +1,14 @@
 /**
- * OTLP in JSON that is no JSON lines: one document, pretty printed or not, several in a row, or an array of
- * them. Whitespace, commas and the array's brackets between documents are passed over.
+ * JSON that is no JSON lines: one object, pretty printed or not, several in a row, or an array of them. Whitespace, commas and the array's brackets between documents are passed over.
  */
 
 import { JsonNesting } from "./json-nesting.ts";
-import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
+import {
+  type MessageSplitter,
+  overLimitReason,
+  type StoredEncoding,
+  type StoredItem,
+} from "./stored-item.ts";
 
 const NEWLINE = 0x0a;
 const COMMA = 0x2c;
@@ -15,6 +19,7 @@ const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** Splits JSON documents by their nesting; bytes between documents that are no JSON are rejected once. */
 export class JsonDocumentSplitter implements MessageSplitter {
+  readonly #encoding: StoredEncoding;
   readonly #messageBytesMax: number;
   readonly #nesting = new JsonNesting();
   /** Kept bytes of the open document; empty once it is over the limit. */
@@ -28,7 +33,8 @@ export class JsonDocumentSplitter implements MessageSplitter {
   #arrayDepth = 0;
   #inJunk = false;
 
-  constructor(messageBytesMax: number) {
+  constructor(encoding: StoredEncoding, messageBytesMax: number) {
+    this.#encoding = encoding;
     this.#messageBytesMax = messageBytesMax;
   }
 
@@ -102,10 +108,14 @@ export class JsonDocumentSplitter implements MessageSplitter {
     const item: StoredItem =
       this.#documentBytes > this.#messageBytesMax
         ? this.#overLimit()
-        : { kind: "request", encoding: "json", body: Buffer.concat(this.#parts), ...place };
+        : { kind: "request", encoding: this.#encoding, body: this.#body(), ...place };
     this.#parts = [];
     this.#documentBytes = 0;
     return item;
+  }
+
+  #body(): Buffer {
+    return this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
   }
 
   #overLimit(): StoredItem {

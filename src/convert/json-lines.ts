@@ -1,38 +1,44 @@
 /**
- * JSON lines of OTLP: one `LogsData` per line, as the Collector's file exporter writes it
- * (opentelemetry-specification, protocol/file-exporter.md).
+ * JSON lines: one `LogsData` of OTLP per line, as the Collector's file exporter writes it
+ * (opentelemetry-specification, protocol/file-exporter.md), or one v1 record.
  */
 
 import { isClosedJson } from "./json-nesting.ts";
 import { type LineItem, LineSplitter } from "./lines.ts";
-import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
+import {
+  type MessageSplitter,
+  overLimitReason,
+  type StoredEncoding,
+  type StoredItem,
+} from "./stored-item.ts";
 
 const OPEN_BRACE = 0x7b;
 
 /** Splits JSON lines; a line that can't be a message is rejected and the next one is read. */
-export function createJsonLinesSplitter(messageBytesMax: number): MessageSplitter {
-  const lines = new LineSplitter({ lineBytesMax: messageBytesMax });
-  const toStored = (item: LineItem) => storedLine(item, messageBytesMax);
+export function createJsonLinesSplitter(encoding: StoredEncoding, lineBytesMax: number): MessageSplitter {
+  const lines = new LineSplitter({ lineBytesMax });
+  const toStored = (item: LineItem) => storedLine(item, encoding, lineBytesMax);
   return {
     push: (chunk) => lines.push(chunk).map(toStored),
     end: () => lines.end().map(toStored),
   };
 }
 
-function storedLine(item: LineItem, messageBytesMax: number): StoredItem {
+function storedLine(item: LineItem, encoding: StoredEncoding, lineBytesMax: number): StoredItem {
   const { number: line, offset } = item;
   if (item.kind === "overlong") {
-    return { kind: "rejected", offset, line, reason: overLimitReason(item.byteCount, messageBytesMax) };
+    return { kind: "rejected", offset, line, reason: overLimitReason(item.byteCount, lineBytesMax) };
   }
   const start = firstInk(item.bytes);
-  const body = item.bytes.subarray(start);
+  const body = start === 0 ? item.bytes : item.bytes.subarray(start);
   if (body[0] !== OPEN_BRACE) {
-    return { kind: "rejected", offset: offset + start, line, reason: "line is not a JSON object" };
+    const reason = "line is not a JSON object";
+    return { kind: "rejected", offset: offset + start, line, reason, content: item.bytes };
   }
   if (!item.terminated && !isClosedJson(body)) {
-    return { kind: "partial-tail", offset: offset + start, line, bytes: body.length };
+    return { kind: "partial-tail", offset: offset + start, line, bytes: body.length, content: body };
   }
-  return { kind: "request", encoding: "json", body, offset: offset + start, line };
+  return { kind: "request", encoding, body, offset: offset + start, line };
 }
 
 /** The first byte that is not a space, tab or carriage return. */

@@ -5,8 +5,8 @@
 
 import { type ByteSource, openByteSource } from "./byte-source.ts";
 
-/** Default of `lineBytesMax`: 64 MiB, the largest OTLP request that the OTLP specification recommends. */
-export const LINE_BYTES_MAX_DEFAULT = 64 * 1024 * 1024;
+/** Default of `lineBytesMax`: 16 MiB, far more than a v1 record. */
+export const LINE_BYTES_MAX_DEFAULT = 16 * 1024 * 1024;
 
 export interface LineLimits {
   /** Longest line in bytes, without its newline. Default {@link LINE_BYTES_MAX_DEFAULT}. */

@@ -1,9 +1,19 @@
 /** What a splitter of stored OTLP finds in its input. */
 
-/** One stored OTLP logs message, not decoded: `LogsData` and `ExportLogsServiceRequest` look the same. */
+/**
+ * How the body of a stored request is to be read:
+ *
+ * - `protobuf`, `json`: one OTLP `LogsData` or `ExportLogsServiceRequest`, which look the same.
+ * - `loki`: JSON text of one element of `data.result` of a Loki `query_range` response.
+ * - `grafana`: JSON text of one row of the logs that Grafana downloads.
+ * - `v1`: JSON text of one Runtime Evidence v1 record.
+ */
+export type StoredEncoding = "protobuf" | "json" | "loki" | "grafana" | "v1";
+
+/** One stored message, not decoded. */
 export interface StoredRequest {
   readonly kind: "request";
-  readonly encoding: "protobuf" | "json";
+  readonly encoding: StoredEncoding;
   /** The message alone. May share memory with what was read: copy it to keep it. */
   readonly body: Buffer;
   /** Where `body` starts in the input; for compressed input, in the bytes behind the compression. */
@@ -16,9 +26,11 @@ export interface StoredRequest {
 export interface PartialTail {
   readonly kind: "partial-tail";
   readonly offset: number;
-  /** How many bytes of the message are there; 0 where only the end of a JSON array is missing. */
+  /** How many bytes of the message are there; 0 where only the end of a JSON array or of a compression is missing. */
   readonly bytes: number;
   readonly line?: number;
+  /** What is there of it, of JSON lines. May share memory with what was read. */
+  readonly content?: Buffer;
 }
 
 /** A message that can't be one of OTLP logs; the ones behind it are read as usual. */
@@ -28,6 +40,8 @@ export interface RejectedMessage {
   readonly line?: number;
   /** One sentence for people; holds nothing of the message's content. */
   readonly reason: string;
+  /** All of it, of JSON lines within the limit: for whoever keeps what was rejected. May share memory, too. */
+  readonly content?: Buffer;
 }
 
 export type StoredItem = StoredRequest | PartialTail | RejectedMessage;

@@ -1,21 +1,37 @@
 /**
- * Reads OTLP logs that a collector stored: what the file exporter writes (JSON lines, length-prefixed
- * protobuf), JSON documents, one bare protobuf request, and gzip of each. Only splits: a body's content is
- * for its decoder.
+ * Reads logs as collectors, and we ourselves, store them: what the file exporter writes (JSON lines,
+ * length-prefixed protobuf, each message or the whole file compressed), JSON documents, one bare protobuf
+ * request, v1 records, and gzip or zstd of each. Only splits: a body's content is for its decoder.
  */
 
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { type ByteSource, openByteSource } from "./byte-source.ts";
 import { FramedProtobufSplitter } from "./framed-protobuf.ts";
+import { GrafanaCsvSplitter } from "./grafana-csv.ts";
 import { gunzip } from "./gunzip.ts";
+import type { InflateLimits } from "./inflate.ts";
 import { JsonDocumentSplitter } from "./json-document.ts";
 import { createJsonLinesSplitter } from "./json-lines.ts";
+import { handOn, type MessageLimits } from "./large-requests.ts";
+import { LINE_BYTES_MAX_DEFAULT } from "./lines.ts";
+import { LokiResponseSplitter } from "./loki-response.ts";
 import { RawProtobufSplitter } from "./raw-protobuf.ts";
-import { JsonLayoutSniffer, SNIFF_BYTES, type SniffedFormat, sniffFormat } from "./sniff.ts";
-import type { MessageSplitter, StoredItem } from "./stored-item.ts";
+import { ReadAhead } from "./read-ahead.ts";
+import { type Compression, SNIFF_BYTES, SNIFF_BYTES_MAX, sniffCompression, sniffFormat } from "./sniff.ts";
+import type { JsonLayout } from "./sniff-json.ts";
+import type { MessageSplitter, StoredEncoding, StoredItem } from "./stored-item.ts";
+import { unzstd } from "./unzstd.ts";
 
-/** Formats that can be named instead of recognised; gzip around them is always recognised. */
-export const STORED_FORMATS = ["otlp-json", "otlp-proto-framed", "otlp-proto"] as const;
+/** Formats that can be named instead of recognised; compression around them is always recognised. */
+export const STORED_FORMATS = [
+  "v1",
+  "otlp-json",
+  "otlp-proto-framed",
+  "otlp-proto",
+  "loki",
+  "grafana-json",
+  "grafana-csv",
+] as const;
 export type StoredFormat = (typeof STORED_FORMATS)[number];
 
 /** Default of `messageBytesMax`: 64 MiB, the largest OTLP request that the OTLP specification recommends. */
@@ -26,121 +42,135 @@ export const INFLATED_BYTES_MAX_DEFAULT = 64 * 1024 ** 3;
 export interface StoredRequestOptions {
   /** The format, or "auto" (the default) to recognise it by its first bytes. */
   readonly from?: StoredFormat | "auto";
-  /** Longest message in bytes; a longer one is rejected. Default {@link MESSAGE_BYTES_MAX_DEFAULT}. */
+  /** Longest OTLP message in bytes; a longer one is rejected. Default {@link MESSAGE_BYTES_MAX_DEFAULT}. */
   readonly messageBytesMax?: number;
-  /** Most bytes to inflate from gzip; reading ends there. Default {@link INFLATED_BYTES_MAX_DEFAULT}. */
+  /**
+   * Longest v1 record, and log record of a large OTLP message, in bytes; a longer one is rejected. Default
+   * {@link LINE_BYTES_MAX_DEFAULT}.
+   */
+  readonly lineBytesMax?: number;
+  /** Most bytes to inflate to; reading ends there. Default {@link INFLATED_BYTES_MAX_DEFAULT}. */
   readonly inflatedBytesMax?: number;
 }
 
+interface Limits extends MessageLimits {
+  readonly lineBytesMax: number;
+}
+
+/** What cuts the messages of a format out of an input. */
+const SPLITTERS: Readonly<Record<StoredFormat, (limits: Limits, layout: JsonLayout) => MessageSplitter>> = {
+  v1: ({ lineBytesMax }, layout) => jsonSplitter("v1", lineBytesMax, layout),
+  "otlp-json": ({ messageBytesMax }, layout) => jsonSplitter("json", messageBytesMax, layout),
+  "otlp-proto-framed": ({ messageBytesMax }) => new FramedProtobufSplitter(messageBytesMax),
+  "otlp-proto": ({ messageBytesMax }) => new RawProtobufSplitter(messageBytesMax),
+  loki: ({ messageBytesMax }) => new LokiResponseSplitter(messageBytesMax),
+  "grafana-json": ({ lineBytesMax }, layout) => jsonSplitter("grafana", lineBytesMax, layout),
+  "grafana-csv": ({ lineBytesMax }) => new GrafanaCsvSplitter(lineBytesMax),
+};
+
+/** What is recognised only to say what to do instead. */
+const REFUSALS = {
+  "grafana-text":
+    "the input is Grafana's download of logs as text, which holds no labels: download them as JSON or CSV",
+  "utf-16":
+    "the input is UTF-16, as Grafana writes CSV for Excel: download it without 'Download for Excel', or as JSON",
+} as const;
+
+function jsonSplitter(encoding: StoredEncoding, bytesMax: number, layout: JsonLayout): MessageSplitter {
+  return layout === "lines"
+    ? createJsonLinesSplitter(encoding, bytesMax)
+    : new JsonDocumentSplitter(encoding, bytesMax);
+}
+
+const DECOMPRESSORS: Readonly<
+  Record<Compression, (source: AsyncIterable<Buffer>, limits: InflateLimits) => AsyncGenerator<Buffer>>
+> = { gzip: gunzip, zstd: unzstd };
+
 /**
- * The messages of `source` in order, between them what was rejected, at last a partial tail. Holds at most
- * one message. An empty input has no messages.
+ * The messages of `source` in order, between them what was rejected, at last a partial tail; in arrays of
+ * all that one chunk completes, because a turn of the event loop costs more than a small message. Holds at
+ * most one message; a large one of OTLP comes as several requests that together mean the same. An empty
+ * input has no messages.
  * Throws `RuntimeEvidenceError`: `not-found` or `io` where the source can't be read, `bad-input` where its
- * format is none of the known ones or its gzip is damaged, `limit` at `inflatedBytesMax`. Whatever was
- * read before came out before.
+ * format is none of the known ones or its compression is damaged, `limit` at `inflatedBytesMax`. Whatever
+ * was read before came out before.
  */
 export async function* readStoredRequests(
   source: ByteSource,
   options: StoredRequestOptions = {},
-): AsyncGenerator<StoredItem, void, undefined> {
-  const messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT;
-  const inflatedBytesMax = options.inflatedBytesMax ?? INFLATED_BYTES_MAX_DEFAULT;
+): AsyncGenerator<readonly StoredItem[], void, undefined> {
+  const lineBytesMax = options.lineBytesMax ?? LINE_BYTES_MAX_DEFAULT;
+  const limits: Limits = {
+    messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
+    lineBytesMax,
+    recordBytesMax: lineBytesMax,
+  };
+  let isTruncated = false;
+  const inflateLimits: InflateLimits = {
+    inflatedBytesMax: options.inflatedBytesMax ?? INFLATED_BYTES_MAX_DEFAULT,
+    onTruncated: () => {
+      isTruncated = true;
+    },
+  };
   const stored = openByteSource(source);
   try {
-    let bytes = await peek(stored, SNIFF_BYTES);
-    if (sniffFormat(bytes.head, messageBytesMax) === "gzip") {
-      bytes = await peek(gunzip(bytes.all(), { inflatedBytesMax }), SNIFF_BYTES);
+    let bytes = new ReadAhead(stored);
+    const compression = sniffCompression(await bytes.head(SNIFF_BYTES));
+    if (compression !== undefined) {
+      bytes = new ReadAhead(DECOMPRESSORS[compression](bytes.all(), inflateLimits));
     }
-    if (bytes.head.length === 0) return;
-    const format = chooseFormat(options.from ?? "auto", sniffFormat(bytes.head, messageBytesMax));
-    if (format === "otlp-json") yield* readJson(bytes.all(), messageBytesMax);
-    else if (format === "otlp-proto") yield* split(bytes.all(), new RawProtobufSplitter(messageBytesMax));
-    else yield* split(bytes.all(), new FramedProtobufSplitter(messageBytesMax));
+    const isEmpty = (await bytes.head(SNIFF_BYTES)).length === 0;
+    const splitter = isEmpty ? undefined : await chooseSplitter(bytes, options.from ?? "auto", limits);
+    yield* split(bytes.all(), splitter, limits, () => isTruncated);
   } finally {
     await stored.return();
   }
 }
 
-function chooseFormat(from: StoredFormat | "auto", sniffed: SniffedFormat): StoredFormat {
-  if (sniffed === "zstd") throw badFormat("the input is compressed with zstd: uncompress it first");
-  if (from !== "auto") return from;
-  if (sniffed === "gzip") throw badFormat("the input is gzip inside gzip: uncompress it first");
-  if (sniffed === "unknown") {
-    throw badFormat(
-      `the input is no stored OTLP logs; if it is, name its format: ${STORED_FORMATS.join(", ")}`,
+async function chooseSplitter(
+  bytes: ReadAhead,
+  from: StoredFormat | "auto",
+  limits: Limits,
+): Promise<MessageSplitter> {
+  const second = sniffCompression(await bytes.head(SNIFF_BYTES));
+  if (second !== undefined)
+    throw badFormat(`the input is compressed twice (${second} inside): uncompress it first`);
+  let sniffed: ReturnType<typeof sniffFormat>;
+  for (let byteCount = SNIFF_BYTES; sniffed === undefined; byteCount *= 4) {
+    const head = await bytes.head(byteCount);
+    sniffed = sniffFormat(
+      head,
+      limits.messageBytesMax,
+      head.length < byteCount || byteCount >= SNIFF_BYTES_MAX,
     );
   }
-  return sniffed;
+  const format = from === "auto" ? sniffed.format : from;
+  if (format === undefined) {
+    const formats = STORED_FORMATS.join(", ");
+    throw badFormat(`the input is no stored logs or evidence; if it is, name its format: ${formats}`);
+  }
+  if (format === "grafana-text" || format === "utf-16") throw badFormat(REFUSALS[format]);
+  return SPLITTERS[format](limits, sniffed.layout);
 }
 
 function badFormat(message: string): RuntimeEvidenceError {
   return new RuntimeEvidenceError("bad-input", message);
 }
 
-/** Reads ahead as far as needed to tell JSON lines from documents. */
-async function* readJson(
-  source: AsyncIterator<Buffer>,
-  messageBytesMax: number,
-): AsyncGenerator<StoredItem, void, undefined> {
-  const sniffer = new JsonLayoutSniffer(messageBytesMax);
-  const readAhead: Buffer[] = [];
-  let layout: ReturnType<JsonLayoutSniffer["push"]>;
-  while (layout === undefined) {
-    const { value, done } = await source.next();
-    if (done) break;
-    readAhead.push(value);
-    layout = sniffer.push(value);
-  }
-  layout ??= sniffer.end();
-  const splitter =
-    layout === "lines" ? createJsonLinesSplitter(messageBytesMax) : new JsonDocumentSplitter(messageBytesMax);
-  yield* split(replay(readAhead, source), splitter);
-}
-
 async function* split(
   source: AsyncIterable<Buffer>,
-  splitter: MessageSplitter,
-): AsyncGenerator<StoredItem, void, undefined> {
-  for await (const chunk of source) yield* splitter.push(chunk);
-  yield* splitter.end();
-}
-
-interface Peeked {
-  /** The first bytes, as many as were asked for or as there are. */
-  readonly head: Buffer;
-  /** Everything, the head included; can be read once. */
-  all(): AsyncGenerator<Buffer, void, undefined>;
-}
-
-/** Reads ahead. An error behind the first bytes is thrown by `all`, in its place. */
-async function peek(source: AsyncIterator<Buffer>, byteCount: number): Promise<Peeked> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  let rest = source;
-  while (length < byteCount) {
-    try {
-      const { value, done } = await source.next();
-      if (done) break;
-      chunks.push(value);
-      length += value.length;
-    } catch (thrown) {
-      if (length === 0) throw thrown;
-      rest = { next: () => Promise.reject(thrown) };
-      break;
-    }
+  splitter: MessageSplitter | undefined,
+  limits: MessageLimits,
+  isTruncated: () => boolean,
+): AsyncGenerator<readonly StoredItem[], void, undefined> {
+  let offset = 0;
+  for await (const chunk of source) {
+    offset += chunk.length;
+    yield* handOn(splitter?.push(chunk) ?? [], limits);
   }
-  return { head: Buffer.concat(chunks).subarray(0, byteCount), all: () => replay(chunks, rest) };
-}
-
-async function* replay(
-  readAhead: Buffer[],
-  rest: AsyncIterator<Buffer>,
-): AsyncGenerator<Buffer, void, undefined> {
-  try {
-    for (let chunk = readAhead.shift(); chunk !== undefined; chunk = readAhead.shift()) yield chunk;
-    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
-  } finally {
-    // The reader may stop early: the file behind `rest` has to be closed then.
-    await rest.return?.();
-  }
+  const last = splitter?.end() ?? [];
+  yield* handOn(last, limits);
+  // Where a compressed input is cut, something is missing even if what is there ends with a whole message.
+  const hasTail = last.some(({ kind }) => kind === "partial-tail");
+  if (isTruncated() && !hasTail) yield [{ kind: "partial-tail", offset, bytes: 0 }];
 }

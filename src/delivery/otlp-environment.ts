@@ -179,7 +179,7 @@ function resolveHeaders(reader: VariableReader, overrides: OtlpOverrides): Reado
   for (const pair of overrides.headers ?? []) {
     const parsed = parseHeader(pair);
     if (typeof parsed === "string") {
-      throw new RuntimeEvidenceError("usage", `a header given on the command line cannot be used: ${parsed}`);
+      throw new RuntimeEvidenceError("usage", `a header given as an option cannot be used: ${parsed}`);
     }
     headers.set(parsed.name, parsed.value);
   }

@@ -1,12 +1,10 @@
 /**
- * Decodes OTLP's JSON (opentelemetry-proto docs/specification.md, "JSON Protobuf Encoding") as liberally as
- * the Collector does: 64-bit integers as text or number, enums by number or name, snake_case names too,
- * unknown members ignored. Integers are exact.
+ * Decodes OTLP's JSON (opentelemetry-proto docs/specification.md, "JSON Protobuf Encoding"), names in
+ * lowerCamelCase or, as the Collector reads too, in snake_case; unknown members are passed over, `null` is
+ * absent. Read straight from the text: building all of its small objects first takes longer than the rest.
  */
-import { RuntimeEvidenceError } from "../evidence/error.ts";
-import { parseDecimal, parseEvidenceJson } from "../evidence/json.ts";
-import type { Integer, JsonValue } from "../evidence/record.ts";
-import { type AnyValue, DoubleValue, isInt64 } from "./any-value.ts";
+import type { AnyValue } from "./any-value.ts";
+import type { DecodedAttributes } from "./decoded-attributes.ts";
 import {
   type DecodedLogRecord,
   type DecodedResource,
@@ -16,233 +14,277 @@ import {
   emptyScope,
   valueDepthMax,
 } from "./decoded-log-record.ts";
+import { JsonReader } from "./json-reader.ts";
 
-type JsonObject = Readonly<Record<string, JsonValue>>;
+/** All names, so that those read are these very strings. */
+const memberNames = [
+  ...["resourceLogs", "resource_logs", "resource", "scopeLogs", "scope_logs", "scope", "logRecords"],
+  ...["log_records", "schemaUrl", "schema_url", "name", "version", "attributes", "droppedAttributesCount"],
+  ...["dropped_attributes_count", "timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "key", "value"],
+  ...[
+    "observed_time_unix_nano",
+    "severityNumber",
+    "severity_number",
+    "severityText",
+    "severity_text",
+    "body",
+  ],
+  ...[
+    "flags",
+    "traceId",
+    "trace_id",
+    "spanId",
+    "span_id",
+    "eventName",
+    "event_name",
+    "stringValue",
+    "values",
+  ],
+  ...["string_value", "intValue", "int_value", "boolValue", "bool_value", "doubleValue", "double_value"],
+  ...["arrayValue", "array_value", "kvlistValue", "kvlist_value", "bytesValue", "bytes_value"],
+];
 
-/** All records of one ExportLogsServiceRequest or LogsData. Throws `bad-input` naming the member at fault. */
+/**
+ * All records of one ExportLogsServiceRequest or LogsData. Throws `bad-input` with the member and the character
+ * at fault.
+ */
 export function decodeJson(text: string): DecodedLogRecord[] {
-  return decodeJsonValue(parseEvidenceJson(text));
-}
-
-/** As `decodeJson`, of JSON that `parseEvidenceJson` has read. */
-export function decodeJsonValue(value: JsonValue): DecodedLogRecord[] {
+  const reader = new JsonReader(text, memberNames);
   const records: DecodedLogRecord[] = [];
-  for (const resourceLogs of objects(asObject(value, "the request"), "resourceLogs")) {
-    const resource = decodeResource(resourceLogs);
-    for (const scopeLogs of objects(resourceLogs, "scopeLogs")) {
-      const scope = decodeScope(scopeLogs);
-      for (const record of objects(scopeLogs, "logRecords")) {
-        records.push(decodeLogRecord(record, resource, scope));
-      }
-    }
-  }
+  readObject(reader, "the request", (name) => {
+    if (name !== "resourceLogs" && name !== "resource_logs") return false;
+    readArray(reader, name, () => readResourceLogs(reader, records));
+    return true;
+  });
+  reader.end();
   return records;
 }
 
-function decodeResource(resourceLogs: JsonObject): DecodedResource {
+/** Reads the members of an object; `member` reads the value of one that it knows, or returns false. */
+function readObject(reader: JsonReader, what: string, member: (name: string) => boolean): void {
+  for (let name = reader.firstName(what); name !== undefined; name = reader.nextName()) {
+    if (!reader.null() && !member(name)) reader.skip();
+  }
+}
+
+function readArray(reader: JsonReader, what: string, item: () => void): void {
+  if (!reader.enterArray(what)) return;
+  do item();
+  while (reader.moreItems());
+}
+
+function readResourceLogs(reader: JsonReader, records: DecodedLogRecord[]): void {
   const resource = emptyResource();
-  const source = object(resourceLogs, "resource");
-  resource.attributes = attributes(source);
-  resource.droppedAttributesCount = uint32(source, "droppedAttributesCount");
-  resource.schemaUrl = string(resourceLogs, "schemaUrl");
-  return resource;
-}
-
-function decodeScope(scopeLogs: JsonObject): DecodedScope {
-  const scope = emptyScope();
-  const source = object(scopeLogs, "scope");
-  scope.name = string(source, "name");
-  scope.version = string(source, "version");
-  scope.attributes = attributes(source);
-  scope.droppedAttributesCount = uint32(source, "droppedAttributesCount");
-  scope.schemaUrl = string(scopeLogs, "schemaUrl");
-  return scope;
-}
-
-function decodeLogRecord(
-  source: JsonObject,
-  resource: DecodedResource,
-  scope: DecodedScope,
-): DecodedLogRecord {
-  const record = emptyLogRecord(resource, scope);
-  record.timeUnixNano = uint64(source, "timeUnixNano");
-  record.observedTimeUnixNano = uint64(source, "observedTimeUnixNano");
-  record.severityNumber = severityNumber(source);
-  record.severityText = string(source, "severityText");
-  record.body = anyValue(object(source, "body"), 0);
-  record.attributes = attributes(source);
-  record.droppedAttributesCount = uint32(source, "droppedAttributesCount");
-  record.flags = uint32(source, "flags");
-  record.traceId = hexId(source, "traceId", 32);
-  record.spanId = hexId(source, "spanId", 16);
-  record.eventName = string(source, "eventName");
-  return record;
-}
-
-function fail(member: string, expected: string): RuntimeEvidenceError {
-  return new RuntimeEvidenceError("bad-input", `OTLP JSON: ${member} must be ${expected}`, {
-    context: { member },
+  readObject(reader, "an item of resourceLogs", (name) => {
+    switch (name) {
+      case "resource":
+        readObject(reader, name, (inner) => readAttributed(reader, inner, resource));
+        return true;
+      case "scopeLogs":
+      case "scope_logs":
+        readArray(reader, name, () => readScopeLogs(reader, records, resource));
+        return true;
+      case "schemaUrl":
+      case "schema_url":
+        resource.schemaUrl = reader.key(name);
+        return true;
+      default:
+        return false;
+    }
   });
 }
 
-/**
- * A member by its lowerCamelCase name or, as the Collector reads too, its snake_case one; null is absent.
- * None of the names is one that plain objects inherit.
- */
-function member(source: JsonObject, name: string): JsonValue | undefined {
-  const value = source[name];
-  if (value !== undefined && value !== null) return value;
-  const snake = snakeCase(name);
-  return snake === name ? undefined : (source[snake] ?? undefined);
+function readScopeLogs(reader: JsonReader, records: DecodedLogRecord[], resource: DecodedResource): void {
+  const scope = emptyScope();
+  readObject(reader, "an item of scopeLogs", (name) => {
+    switch (name) {
+      case "scope":
+        readObject(reader, name, (inner) => readScopeMember(reader, inner, scope));
+        return true;
+      case "logRecords":
+      case "log_records":
+        readArray(reader, name, () => records.push(readLogRecord(reader, resource, scope)));
+        return true;
+      case "schemaUrl":
+      case "schema_url":
+        scope.schemaUrl = reader.key(name);
+        return true;
+      default:
+        return false;
+    }
+  });
 }
 
-const snakeNames = new Map<string, string>();
+function readScopeMember(reader: JsonReader, name: string, scope: DecodedScope): boolean {
+  if (name === "name") scope.name = reader.key(name);
+  else if (name === "version") scope.version = reader.key(name);
+  else return readAttributed(reader, name, scope);
+  return true;
+}
 
-function snakeCase(name: string): string {
-  let snake = snakeNames.get(name);
-  if (snake === undefined) {
-    snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    snakeNames.set(name, snake);
+interface Attributed {
+  attributes: ReadonlyMap<string, AnyValue>;
+  droppedAttributesCount: number;
+}
+
+function readAttributed(reader: JsonReader, name: string, target: Attributed): boolean {
+  switch (name) {
+    case "attributes":
+      readKeyValues(reader, name, target.attributes as DecodedAttributes, 0);
+      return true;
+    case "droppedAttributesCount":
+    case "dropped_attributes_count":
+      target.droppedAttributesCount = reader.uint32(name);
+      return true;
+    default:
+      return false;
   }
-  return snake;
 }
 
-function asObject(value: JsonValue | undefined, name: string): JsonObject {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
-  throw fail(name, "an object");
+/** Without `readObject`, as are key-values and values: they are run for each record or attribute. */
+function readLogRecord(reader: JsonReader, resource: DecodedResource, scope: DecodedScope): DecodedLogRecord {
+  const record = emptyLogRecord(resource, scope);
+  for (let name = reader.firstName("an item of logRecords"); name !== undefined; name = reader.nextName()) {
+    if (!reader.null()) readLogRecordMember(reader, name, record);
+  }
+  return record;
 }
 
-const nothing: JsonObject = {};
-
-function object(source: JsonObject, name: string): JsonObject {
-  const value = member(source, name);
-  return value === undefined ? nothing : asObject(value, name);
+function readLogRecordMember(reader: JsonReader, name: string, record: DecodedLogRecord): void {
+  switch (name) {
+    case "timeUnixNano":
+    case "time_unix_nano":
+      record.timeUnixNano = reader.uint64(name);
+      return;
+    case "observedTimeUnixNano":
+    case "observed_time_unix_nano":
+      record.observedTimeUnixNano = reader.uint64(name);
+      return;
+    case "severityNumber":
+    case "severity_number":
+      record.severityNumber = reader.severityNumber(name);
+      return;
+    case "severityText":
+    case "severity_text":
+      record.severityText = reader.key(name);
+      return;
+    case "body":
+      record.body = readAnyValue(reader, name, 0);
+      return;
+    case "flags":
+      record.flags = reader.uint32(name);
+      return;
+    case "traceId":
+    case "trace_id":
+      record.traceId = reader.hexId(name, 32);
+      return;
+    case "spanId":
+    case "span_id":
+      record.spanId = reader.hexId(name, 16);
+      return;
+    case "eventName":
+    case "event_name":
+      record.eventName = reader.key(name);
+      return;
+    default:
+      if (!readAttributed(reader, name, record)) reader.skip();
+  }
 }
 
-function objects(source: JsonObject, name: string): readonly JsonObject[] {
-  const value = member(source, name);
-  if (value === undefined) return [];
-  if (!Array.isArray(value)) throw fail(name, "an array");
-  for (const item of value) asObject(item, `an item of ${name}`);
-  return value as readonly JsonObject[];
+function readKeyValues(
+  reader: JsonReader,
+  what: string,
+  attributes: DecodedAttributes | Map<string, AnyValue>,
+  depth: number,
+): void {
+  if (!reader.enterArray(what)) return;
+  do readKeyValue(reader, what, attributes, depth);
+  while (reader.moreItems());
 }
 
-function string(source: JsonObject, name: string): string {
-  const value = member(source, name);
-  if (value === undefined) return "";
-  if (typeof value !== "string") throw fail(name, "a string");
+const keyStart = Buffer.from('{"key":');
+const stringValueStart = Buffer.from('{"stringValue":');
+const intValueStart = Buffer.from('{"intValue":');
+
+function readKeyValue(
+  reader: JsonReader,
+  what: string,
+  attributes: DecodedAttributes | Map<string, AnyValue>,
+  depth: number,
+): void {
+  let key = "";
+  let value: AnyValue = null;
+  let name = reader.startObject(keyStart) ? "key" : reader.firstName(`an item of ${what}`);
+  while (name !== undefined) {
+    if (!reader.null()) {
+      if (name === "key") key = reader.key(name);
+      else if (name === "value") value = readAnyValue(reader, name, depth);
+      else reader.skip();
+    }
+    name = reader.nextName();
+  }
+  attributes.set(key, value);
+}
+
+function readAnyValue(reader: JsonReader, what: string, depth: number): AnyValue {
+  if (depth >= valueDepthMax) throw reader.unlike("a value", `nested at most ${valueDepthMax} levels`);
+  let value: AnyValue = null;
+  let name: string | undefined;
+  if (reader.startObject(stringValueStart)) name = "stringValue";
+  else if (reader.startObject(intValueStart)) name = "intValue";
+  else name = reader.firstName(what);
+  while (name !== undefined) {
+    if (!reader.null()) value = readOneOf(reader, name, value, depth);
+    name = reader.nextName();
+  }
   return value;
 }
 
-function integer(value: JsonValue | undefined, name: string): Integer {
-  const exact = typeof value === "string" ? parseDecimal(value) : value;
-  if (typeof exact === "bigint" || Number.isSafeInteger(exact)) return exact as Integer;
-  throw fail(name, "an integer");
-}
-
-function uint64(source: JsonObject, name: string): bigint {
-  const value = member(source, name);
-  if (value === undefined) return 0n;
-  const exact = BigInt(integer(value, name));
-  if (exact < 0n || exact >= 1n << 64n) throw fail(name, "an unsigned 64-bit integer");
-  return exact;
-}
-
-function uint32(source: JsonObject, name: string): number {
-  const value = member(source, name);
-  if (value === undefined) return 0;
-  const exact = integer(value, name);
-  if (exact < 0 || exact > 0xffffffff) throw fail(name, "an unsigned 32-bit integer");
-  return Number(exact);
-}
-
-const severityLevels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
-
-/** By number, or by a name such as SEVERITY_NUMBER_INFO or SEVERITY_NUMBER_INFO2. */
-function severityNumber(source: JsonObject): number {
-  const value = member(source, "severityNumber");
-  if (value === undefined || value === "SEVERITY_NUMBER_UNSPECIFIED") return 0;
-  const [, level = "", step = "1"] =
-    /^SEVERITY_NUMBER_([A-Z]+)([2-4]?)$/.exec(typeof value === "string" ? value : "") ?? [];
-  const index = severityLevels.indexOf(level);
-  return index < 0 ? uint32(source, "severityNumber") : index * 4 + Number(step || "1");
-}
-
-/** An id of fixed length in hexadecimal; the empty string is absent. */
-function hexId(source: JsonObject, name: string, digits: number): string {
-  const id = string(source, name);
-  if (id !== "" && (id.length !== digits || !/^[0-9a-fA-F]+$/.test(id))) {
-    throw fail(name, `${digits} hexadecimal digits`);
+function readOneOf(reader: JsonReader, name: string, before: AnyValue, depth: number): AnyValue {
+  switch (name) {
+    case "stringValue":
+    case "string_value":
+      return reader.stringValue(name);
+    case "intValue":
+    case "int_value":
+      return reader.int64(name);
+    case "boolValue":
+    case "bool_value":
+      return reader.boolean(name);
+    case "doubleValue":
+    case "double_value":
+      return reader.double(name);
+    case "arrayValue":
+    case "array_value":
+      return readList(reader, name, depth + 1);
+    case "kvlistValue":
+    case "kvlist_value":
+      return readKeyValueList(reader, name, depth + 1);
+    case "bytesValue":
+    case "bytes_value":
+      return reader.bytesValue(name);
+    default:
+      reader.skip();
+      return before;
   }
-  return id.toLowerCase();
 }
 
-function attributes(source: JsonObject): Map<string, AnyValue> {
-  return keyValues(objects(source, "attributes"), 0);
+function readList(reader: JsonReader, what: string, depth: number): AnyValue {
+  const items: AnyValue[] = [];
+  readObject(reader, what, (name) => {
+    if (name !== "values") return false;
+    readArray(reader, name, () => items.push(readAnyValue(reader, "an item of values", depth)));
+    return true;
+  });
+  return items;
 }
 
-function keyValues(list: readonly JsonObject[], depth: number): Map<string, AnyValue> {
-  const map = new Map<string, AnyValue>();
-  for (const keyValue of list) map.set(string(keyValue, "key"), anyValue(object(keyValue, "value"), depth));
-  return map;
-}
-
-function anyValue(source: JsonObject, depth: number): AnyValue {
-  if (depth >= valueDepthMax) throw fail("a value", `nested at most ${valueDepthMax} levels`);
-  for (const name in source) {
-    const value = source[name];
-    const read = anyValueReaders.get(name);
-    if (read !== undefined && value !== undefined && value !== null) return read(value, depth);
-  }
-  return null;
-}
-
-type AnyValueReader = (value: JsonValue, depth: number) => AnyValue;
-
-/** By the name of the member that says which kind of value it is. */
-const camelCaseReaders: readonly (readonly [string, AnyValueReader])[] = [
-  ["stringValue", (value) => ofType(value, "string", "stringValue")],
-  ["intValue", readInt64],
-  ["boolValue", (value) => ofType(value, "boolean", "boolValue")],
-  ["doubleValue", readDouble],
-  [
-    "arrayValue",
-    (value, depth) =>
-      objects(asObject(value, "arrayValue"), "values").map((item) => anyValue(item, depth + 1)),
-  ],
-  ["kvlistValue", (value, depth) => keyValues(objects(asObject(value, "kvlistValue"), "values"), depth + 1)],
-  ["bytesValue", readBytes],
-];
-const anyValueReaders: ReadonlyMap<string, AnyValueReader> = new Map(
-  camelCaseReaders.flatMap(([name, read]) => [
-    [name, read],
-    [snakeCase(name), read],
-  ]),
-);
-
-function ofType(value: JsonValue, type: "string" | "boolean", name: string): AnyValue {
-  if (typeof value !== type) throw fail(name, `a ${type}`);
-  return value as AnyValue;
-}
-
-function readInt64(value: JsonValue): AnyValue {
-  const exact = integer(value, "intValue");
-  if (!isInt64(exact)) throw fail("intValue", "a 64-bit integer");
-  return exact;
-}
-
-function readDouble(value: JsonValue): AnyValue {
-  if (typeof value === "number" || typeof value === "bigint") return new DoubleValue(Number(value));
-  const named = value === "NaN" || value === "Infinity" || value === "-Infinity";
-  if (named || (typeof value === "string" && /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(value))) {
-    return new DoubleValue(Number(value));
-  }
-  throw fail("doubleValue", "a number");
-}
-
-function readBytes(value: JsonValue): AnyValue {
-  if (typeof value !== "string" || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(value)) {
-    throw fail("bytesValue", "base64");
-  }
-  return new Uint8Array(Buffer.from(value, "base64"));
+function readKeyValueList(reader: JsonReader, what: string, depth: number): AnyValue {
+  const members = new Map<string, AnyValue>();
+  readObject(reader, what, (name) => {
+    if (name !== "values") return false;
+    readKeyValues(reader, name, members, depth);
+    return true;
+  });
+  return members;
 }

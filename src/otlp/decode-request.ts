@@ -3,6 +3,7 @@
  * same on the wire. Unknown fields are passed over; of a field that may stand once the last one counts.
  */
 import { type AnyValue, DoubleValue } from "./any-value.ts";
+import type { DecodedAttributes } from "./decoded-attributes.ts";
 import {
   type DecodedLogRecord,
   type DecodedResource,
@@ -109,7 +110,7 @@ interface Attributed {
 }
 
 const readAttribute = (reader: ProtobufReader, { attributes }: Attributed): void =>
-  readKeyValue(reader, attributes as Map<string, AnyValue>, 0);
+  readKeyValue(reader, attributes as DecodedAttributes, 0);
 
 const readDropped = (reader: ProtobufReader, target: Attributed): void => {
   target.droppedAttributesCount = reader.uint32();
@@ -146,7 +147,7 @@ const logRecordFieldMax = 12;
 /** Spelled out, and not a table, because it is run for each attribute of each record. */
 function readLogRecord(reader: ProtobufReader, record: DecodedLogRecord): void {
   const outerEnd = reader.enter();
-  const attributes = record.attributes as Map<string, AnyValue>;
+  const attributes = record.attributes as DecodedAttributes;
   while (reader.more) {
     const tag = reader.tag();
     if (tag === tagOf(6, delimited)) readKeyValue(reader, attributes, 0);
@@ -196,7 +197,10 @@ function readLogRecordField(reader: ProtobufReader, record: DecodedLogRecord, ta
   }
 }
 
-function readKeyValue(reader: ProtobufReader, attributes: Map<string, AnyValue>, depth: number): void {
+/** What attributes are put into, and the members of a map. */
+type AttributeTarget = DecodedAttributes | Map<string, AnyValue>;
+
+function readKeyValue(reader: ProtobufReader, attributes: AttributeTarget, depth: number): void {
   const outerEnd = reader.enter();
   let key = "";
   let value: AnyValue = null;

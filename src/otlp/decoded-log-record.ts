@@ -2,6 +2,7 @@
  * A log record as it came in, whatever its encoding was: protobuf and JSON decode to the same.
  */
 import type { AnyValue, AttributeMap } from "./any-value.ts";
+import { DecodedAttributes } from "./decoded-attributes.ts";
 
 export interface DecodedResource {
   attributes: AttributeMap;
@@ -42,11 +43,17 @@ export interface DecodedLogRecord {
 export const valueDepthMax = 64;
 
 export function emptyResource(): DecodedResource {
-  return { attributes: new Map(), droppedAttributesCount: 0, schemaUrl: "" };
+  return { attributes: new DecodedAttributes(), droppedAttributesCount: 0, schemaUrl: "" };
 }
 
 export function emptyScope(): DecodedScope {
-  return { name: "", version: "", attributes: new Map(), droppedAttributesCount: 0, schemaUrl: "" };
+  return {
+    name: "",
+    version: "",
+    attributes: new DecodedAttributes(),
+    droppedAttributesCount: 0,
+    schemaUrl: "",
+  };
 }
 
 export function emptyLogRecord(resource: DecodedResource, scope: DecodedScope): DecodedLogRecord {
@@ -58,7 +65,7 @@ export function emptyLogRecord(resource: DecodedResource, scope: DecodedScope): 
     severityNumber: 0,
     severityText: "",
     body: null,
-    attributes: new Map(),
+    attributes: new DecodedAttributes(),
     droppedAttributesCount: 0,
     flags: 0,
     traceId: "",

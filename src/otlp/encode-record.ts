@@ -114,30 +114,50 @@ function writeContent(
   const residual = new Residual();
   const top = record as unknown as Members;
   const event = record.event as unknown as Members;
+  let known = 1;
   for (const { field, slot } of recordWriters) {
     const value = top[field.member];
-    if (value !== undefined && !writeField(writer, slot, field, value)) residual.addTop(field.member, value);
+    if (value === undefined) continue;
+    known++;
+    if (!writeField(writer, slot, field, value)) residual.addTop(field.member, value);
   }
+  if (known !== memberCount(top)) addUnwritten(top, topMembers, residual);
+  known = 1;
   for (const { field, slot } of eventWriters[type]) {
     const value = event[field.member];
-    if (value !== undefined && !writeField(writer, slot, field, value))
-      residual.addEvent(field.member, value);
+    if (value === undefined) continue;
+    known++;
+    if (!writeField(writer, slot, field, value)) residual.addEvent(field.member, value);
   }
-  for (const member of Object.keys(top)) {
-    const value = top[member];
-    if (value === undefined || topMembers.has(member)) continue;
-    if (resourceMembers.has(member) && resourceText(value) !== undefined) continue;
-    residual.addTop(member, value);
-  }
-  for (const member of Object.keys(event)) {
-    const value = event[member];
-    if (value !== undefined && !eventMembers[type].has(member)) residual.addEvent(member, value);
-  }
+  if (known !== memberCount(event)) addUnwrittenEvent(event, eventMembers[type], residual);
   writeProjections(writer, record);
   if (extensions !== undefined) writeExtensions(writer, extensions);
   writer.uid(streamId, sequence);
   const text = residual.toText();
   if (text !== undefined) writer.text(residualSlot, text);
+}
+
+function memberCount(members: Members): number {
+  let count = 0;
+  for (const _ in members) count++;
+  return count;
+}
+
+/** Members at the top that are neither attributes of the log record nor, exactly, of the resource. */
+function addUnwritten(top: Members, known: ReadonlySet<string>, residual: Residual): void {
+  for (const member of Object.keys(top)) {
+    const value = top[member];
+    if (value === undefined || known.has(member)) continue;
+    if (resourceMembers.has(member) && resourceText(value) !== undefined) continue;
+    residual.addTop(member, value);
+  }
+}
+
+function addUnwrittenEvent(event: Members, known: ReadonlySet<string>, residual: Residual): void {
+  for (const member of Object.keys(event)) {
+    const value = event[member];
+    if (value !== undefined && !known.has(member)) residual.addEvent(member, value);
+  }
 }
 
 function writeProjections(writer: LogRecordWriter, { event }: EvidenceRecord): void {
@@ -174,6 +194,7 @@ function writeField(
       if (typeof value !== "string") return false;
       const text = values === undefined ? value : Object.hasOwn(values, value) ? values[value] : undefined;
       if (text === undefined) return false;
+      if (writer.plain(slot, text)) return true;
       writer.text(slot, text);
       return isExactText(text);
     }
@@ -198,5 +219,17 @@ function writeInteger(writer: LogRecordWriter, slot: AttributeSlot, value: Integ
   return true;
 }
 
-const low = (value: bigint): number => Number(BigInt.asUintN(32, value));
-const high = (value: bigint): number => Number(BigInt.asUintN(32, value >> 32n));
+/** Splits 64-bit integers without making smaller bigints on the way. */
+const whole = new BigUint64Array(1);
+const halves = new Uint32Array(whole.buffer);
+const [lowHalf, highHalf] = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1 ? [0, 1] : [1, 0];
+
+function low(value: bigint): number {
+  whole[0] = value;
+  return halves[lowHalf] as number;
+}
+
+function high(value: bigint): number {
+  whole[0] = value;
+  return halves[highHalf] as number;
+}

@@ -45,6 +45,8 @@ const attributeOverheadBytes = 32;
 const lengthBytesExpected = 2;
 /** An attribute shorter than this has lengths of one byte each. */
 const shortAttributeBytesMax = 0x7f;
+/** Longer texts than this are written faster by the runtime. */
+const loopCharactersMax = 48;
 const streamIdCharactersMax = 64;
 /** Digits of Number.MAX_SAFE_INTEGER. */
 const sequenceDigitsMax = 16;
@@ -147,6 +149,28 @@ export class LogRecordWriter {
     out.position = position;
     if (slot.inBody) this.#body.text(slot, length);
     return length > 0;
+  }
+
+  /** Text, if it is plain: see `ascii`. If not, the result is false and nothing is written. */
+  plain(slot: AttributeSlot, text: string): boolean {
+    const { length } = text;
+    if (length === 0 || length > loopCharactersMax) return false;
+    const out = this.#out;
+    const begin = out.position;
+    this.#beginString(slot, length);
+    const { buffer } = out;
+    let { position } = out;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code === 0 || code > 0x7f) {
+        out.position = begin;
+        return false;
+      }
+      buffer[position++] = code;
+    }
+    out.position = position;
+    if (slot.inBody) this.#body.text(slot, length);
+    return true;
   }
 
   /** Any text; a lone surrogate becomes U+FFFD. */
@@ -306,7 +330,8 @@ export class LogRecordWriter {
   }
 }
 
-function checkedStreamId(streamId: string): string {
+/** Throws RuntimeEvidenceError `usage` for a stream id that no uid can have. */
+export function checkedStreamId(streamId: string): string {
   if (/^[\x21-\x7e]+$/.test(streamId) && streamId.length <= streamIdCharactersMax) return streamId;
   throw new RuntimeEvidenceError(
     "usage",

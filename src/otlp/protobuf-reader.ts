@@ -4,8 +4,9 @@
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { Integer } from "../evidence/record.ts";
+import { StringTable } from "../evidence/string-table.ts";
 import { integerFromHalves } from "./any-value.ts";
-import { StringTable } from "./string-table.ts";
+import { ownAttributeKeys } from "./decoded-attributes.ts";
 
 export const wireType = { varint: 0, fixed64: 1, delimited: 2, fixed32: 5 } as const;
 
@@ -16,7 +17,7 @@ const valueBytesMax = 17;
 export class ProtobufReader {
   readonly #buffer: Buffer;
   /** Keys and values apart: values that never come again must not push out the keys, which always do. */
-  readonly #keys = new StringTable(keyBytesMax);
+  readonly #keys = new StringTable(keyBytesMax, ownAttributeKeys);
   readonly #values = new StringTable(valueBytesMax);
   position = 0;
   /** Where the message ends that is being read. */

@@ -47,10 +47,21 @@ export class Residual {
 
 /** Puts a residual over a record that was rebuilt from attributes. Throws `bad-input` when it is no overlay. */
 export function applyResidual(text: string, record: JsonObject, event: JsonObject): void {
-  const overlay = parseEvidenceJson(text);
+  const overlay = parseOverlay(text);
   for (const [member, value] of Object.entries(asObject(overlay))) {
     if (member !== "event") setMember(record, member, value);
     else for (const [inner, part] of Object.entries(asObject(value))) setMember(event, inner, part);
+  }
+}
+
+function parseOverlay(text: string): JsonValue {
+  try {
+    return parseEvidenceJson(text);
+  } catch (cause) {
+    const { message } = RuntimeEvidenceError.from(cause);
+    throw new RuntimeEvidenceError("bad-input", `runtime_evidence.residual is cut or changed: ${message}`, {
+      cause,
+    });
   }
 }
 

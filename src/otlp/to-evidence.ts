@@ -102,6 +102,8 @@ function readRecord(attributes: AttributeMap, resource: AttributeMap, type: Even
   const event: JsonObject = { type };
   readFields(attributes, fieldsBeforeContainer, record);
   readFields(resource, resourceFields, record);
+  // A Logger of OpenTelemetry's SDK has one resource: what it emits has its container among its attributes.
+  readFields(attributes, resourceFields, record);
   readFields(attributes, fieldsAfterContainer, record);
   readFields(attributes, eventFields[type], event);
   record.event = event;

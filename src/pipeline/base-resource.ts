@@ -22,10 +22,12 @@ const SERVICE_NAME_DEFAULT = "runtime-evidence";
 /**
  * Asks OpenTelemetry's detectors for host, operating system and `OTEL_RESOURCE_ATTRIBUTES`
  * (`OTEL_SERVICE_NAME` wins over its service.name), and adds the clock that `ts_ns` is read from.
+ * `bootTimeUnixNano` is when the host booted, in nanoseconds since the Unix epoch; by default this one.
  */
 export async function detectBaseResource(
   clock: ClockType,
   environment: NodeJS.ProcessEnv = process.env,
+  bootTimeUnixNano: bigint = bootTimeOfThisHost(),
 ): Promise<ResourceSource> {
   const detected = resourceFromAttributes({ [ATTR_SERVICE_NAME]: SERVICE_NAME_DEFAULT }).merge(
     detectResources({ detectors: [hostDetector, osDetector, envDetector] }),
@@ -38,11 +40,12 @@ export async function detectBaseResource(
   const serviceName = environment.OTEL_SERVICE_NAME?.trim();
   if (serviceName) attributes[ATTR_SERVICE_NAME] = serviceName;
   attributes[ATTR_RUNTIME_EVIDENCE_CLOCK_TYPE] = clock === "boot" ? "boottime" : clock;
-  attributes[ATTR_RUNTIME_EVIDENCE_BOOT_TIME] = BigInt(Date.now()) * 1_000_000n - bootNs();
+  attributes[ATTR_RUNTIME_EVIDENCE_BOOT_TIME] = bootTimeUnixNano;
   return createResourceSource(attributes);
 }
 
-/** CLOCK_BOOTTIME, which is what libuv's uptime reads. */
-function bootNs(): bigint {
-  return BigInt(Math.round(uptime() * 1e9));
+/** When this host booted, in nanoseconds since the Unix epoch. */
+export function bootTimeOfThisHost(): bigint {
+  // libuv's uptime reads CLOCK_BOOTTIME.
+  return BigInt(Date.now()) * 1_000_000n - BigInt(Math.round(uptime() * 1e9));
 }

@@ -1,34 +1,48 @@
 /**
- * `convert`: stored OTLP logs to v1 NDJSON.
+ * `convert` to v1: stored OTLP logs to v1 NDJSON.
  */
-import { readStoredRequests, type StoredFormat } from "../convert/stored-requests.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { openLineWriter } from "./line-writer.ts";
 import { type RebuildCounts, Rebuilder } from "./rebuild.ts";
+import {
+  type InputProgress,
+  type InputVisitor,
+  partialTailText,
+  type StoredInput,
+  startProgress,
+  visitInputs,
+} from "./stored-inputs.ts";
 
 export interface ConvertOptions {
-  /** Files, "-" for standard input. */
-  inputs: readonly string[];
-  from: StoredFormat | "auto";
+  inputs: readonly StoredInput[];
+  /** A file, "-" for standard output. */
   output: string;
   rejects?: string | undefined;
   withExtensions: boolean;
+  /** Write records again that come again. */
+  keepDuplicates: boolean;
   report: (line: string) => void;
-  /** Told how far the reading is: bytes of the current input. */
-  onProgress?: (input: string, offset: number, counts: RebuildCounts) => void;
+  /** Told once, at the start; both grow while it runs. */
+  onStart?: (progress: InputProgress, counts: RebuildCounts) => void;
 }
 
 export interface ConvertResult extends RebuildCounts {
-  /** Messages that are no OTLP requests, and inputs that could not be read to their end. */
+  /** Messages that are none of what the input's format has. */
   badMessages: number;
   /** Inputs that end within a message, as a file that is still written does. */
   partialTails: number;
-  /** The first input that could not be opened or read. */
+  /** How often a uid was forgotten, so that a repeat of it would have been written. */
+  forgotten: number;
+  /** The first input that could not be opened, or read to its end. */
   failure: RuntimeEvidenceError | undefined;
 }
 
+const V1_AS_INPUT =
+  "this is a v1 record already; to make OTLP of v1 records say --to otlp-json or --to otlp-proto";
+
 /** Converts each input in turn; what can't be read is reported and the rest goes on. */
 export async function convert(options: ConvertOptions): Promise<ConvertResult> {
+  const { inputs, report } = options;
   const output = await openLineWriter(options.output);
   const rejects = options.rejects === undefined ? undefined : await openLineWriter(options.rejects);
   let where = "";
@@ -36,52 +50,39 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
     output,
     rejects,
     withExtensions: options.withExtensions,
-    onInvalid: (reason) => options.report(`${where}: record rejected: ${reason}`),
+    keepDuplicates: options.keepDuplicates,
+    onInvalid: (reason) => report(`${where}: record rejected: ${reason}`),
   });
-  const result: Pick<ConvertResult, "badMessages" | "partialTails" | "failure"> = {
-    badMessages: 0,
-    partialTails: 0,
-    failure: undefined,
-  };
-  const bad = (reason: string) => {
+  const result = { badMessages: 0, partialTails: 0 };
+  const progress = startProgress(inputs);
+  options.onStart?.(progress, rebuilder.counts);
+  const bad = (reason: string, place: string) => {
     result.badMessages++;
-    options.report(`${where}: ${reason}`);
+    report(`${place}: ${reason}`);
   };
-  for (const input of options.inputs) {
-    const source = input === "-" ? process.stdin : input;
-    where = input === "-" ? "standard input" : input;
-    try {
-      for await (const item of readStoredRequests(source, { from: options.from })) {
-        where = place(input, item);
-        if (item.kind === "partial-tail") {
-          result.partialTails++;
-          options.report(`${where}: ends within a message; its ${item.bytes} bytes were left out`);
-        } else if (item.kind === "rejected") bad(item.reason);
-        else {
-          takeOrReport(() => rebuilder.take(item.encoding, item.body), bad);
-          await output.ready();
-        }
-        options.onProgress?.(input, item.offset, rebuilder.counts);
-      }
-    } catch (thrown) {
-      const error = RuntimeEvidenceError.from(thrown);
-      // The output failed, not the input: nothing more can be done.
-      if (error.code === "output-closed" || output.failed()) throw error;
-      if (error.code === "bad-input" || error.code === "limit") bad(error.message);
-      else {
-        result.failure ??= error;
-        options.report(error.message);
-      }
-    }
-  }
+  const visitor: InputVisitor = {
+    request: ({ encoding, body }, place) => {
+      where = place;
+      if (encoding === "v1") throw new RuntimeEvidenceError("bad-input", `${place}: ${V1_AS_INPUT}`);
+      takeOrReport(
+        () => rebuilder.take(encoding, body),
+        (reason) => bad(reason, place),
+      );
+    },
+    rejected: ({ reason }, place) => bad(reason, place),
+    partialTail: ({ bytes }, place) => {
+      result.partialTails++;
+      report(`${place}: ${partialTailText(bytes)}`);
+    },
+    settle: async () => {
+      await output.ready();
+      await rejects?.ready();
+    },
+  };
+  const failure = await visitInputs(inputs, visitor, { progress, report });
   await output.close();
   await rejects?.close();
-  return { ...rebuilder.counts, ...result };
-}
-
-function place(input: string, item: { offset: number; line?: number }): string {
-  const name = input === "-" ? "standard input" : input;
-  return item.line === undefined ? `${name}: byte ${item.offset}` : `${name}: line ${item.line}`;
+  return { ...rebuilder.counts, ...result, forgotten: rebuilder.forgotten, failure };
 }
 
 function takeOrReport(take: () => void, bad: (reason: string) => void): void {

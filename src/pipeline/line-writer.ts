@@ -1,9 +1,11 @@
 /**
- * Writes lines of text to a file or to standard output, in large pieces and with pressure.
+ * Writes lines of text to a file or to standard output, in large pieces and with pressure. A file whose name
+ * ends in `.gz` or `.zst` is compressed.
  */
 import { createWriteStream } from "node:fs";
 import { open } from "node:fs/promises";
 import type { Writable } from "node:stream";
+import { createGzip, createZstdCompress, type Gzip, type ZstdCompress } from "node:zlib";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 
 /** Lines are gathered until this many characters before they are written. */
@@ -13,7 +15,9 @@ const GATHER_CHARS = 256 * 1024;
 export interface LineWriter {
   /** Takes one line, without its newline. */
   line(text: string): void;
-  /** Writes what is gathered and resolves when the stream takes more. Rejects when writing failed. */
+  /** Takes bytes as they are, behind the lines before. They must not change until `ready` has resolved. */
+  bytes(bytes: Buffer): void;
+  /** Resolves when everything taken is written, out of any compressor too. Rejects when writing failed. */
   ready(): Promise<void>;
   /** Whether writing has failed. */
   failed(): boolean;
@@ -32,7 +36,7 @@ export async function openLineWriter(path: string): Promise<LineWriter> {
   if (path === "-") return new StreamLineWriter(process.stdout, "standard output", false);
   try {
     const file = await open(path, "w", FILE_MODE);
-    return new StreamLineWriter(createWriteStream("", { fd: file }), path, true);
+    return new StreamLineWriter(createWriteStream("", { fd: file }), path, true, compressorFor(path));
   } catch (cause) {
     throw new RuntimeEvidenceError("io", `cannot write ${path}: ${(cause as Error).message}`, {
       cause,
@@ -41,20 +45,36 @@ export async function openLineWriter(path: string): Promise<LineWriter> {
   }
 }
 
+type Compressor = Gzip | ZstdCompress;
+
+function compressorFor(path: string): Compressor | undefined {
+  if (path.endsWith(".gz")) return createGzip();
+  return path.endsWith(".zst") ? createZstdCompress() : undefined;
+}
+
 class StreamLineWriter implements LineWriter {
+  /** Where bytes come out at last, and where they go in: the same without compression. */
+  readonly #target: Writable;
   readonly #stream: Writable;
+  readonly #compressor: Compressor | undefined;
   readonly #owned: boolean;
   #gathered = "";
   #pending: Promise<void> | undefined;
   #failure: RuntimeEvidenceError | undefined;
 
-  constructor(stream: Writable, name: string, owned: boolean) {
-    this.#stream = stream;
+  constructor(target: Writable, name: string, owned: boolean, compressor?: Compressor) {
+    this.#target = target;
+    this.#stream = compressor ?? target;
+    this.#compressor = compressor;
     this.#owned = owned;
-    stream.on("error", (cause) => {
+    target.on("error", (cause) => {
       const code = (cause as NodeJS.ErrnoException).code === "EPIPE" ? "output-closed" : "io";
       this.#failure ??= new RuntimeEvidenceError(code, `cannot write ${name}: ${cause.message}`, { cause });
+      // What waits in the compressor waits for nothing.
+      compressor?.destroy();
     });
+    compressor?.on("error", () => {});
+    compressor?.pipe(target);
   }
 
   line(text: string): void {
@@ -62,9 +82,19 @@ class StreamLineWriter implements LineWriter {
     if (this.#gathered.length >= GATHER_CHARS) this.#write();
   }
 
+  bytes(bytes: Buffer): void {
+    this.#write();
+    this.#put(bytes);
+  }
+
   async ready(): Promise<void> {
     this.#write();
-    await this.#pending;
+    const pending = this.#pending;
+    if (pending !== undefined) {
+      await pending;
+      await this.#flushCompressor();
+      if (this.#pending === pending) this.#pending = undefined;
+    }
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -75,17 +105,37 @@ class StreamLineWriter implements LineWriter {
   async close(): Promise<void> {
     await this.ready();
     if (!this.#owned) return;
-    await new Promise<void>((resolve) => this.#stream.end(resolve));
+    const closed = new Promise<void>((resolve) => this.#target.once("close", () => resolve()));
+    this.#stream.end();
+    await closed;
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async #flushCompressor(): Promise<void> {
+    const compressor = this.#compressor;
+    if (compressor === undefined || this.#failure !== undefined) return;
+    await new Promise<void>((resolve) => {
+      compressor.once("close", resolve);
+      compressor.flush(() => {
+        compressor.off("close", resolve);
+        resolve();
+      });
+    });
+    // The last write to the target is behind all others.
+    await new Promise<void>((resolve) => this.#target.write("", () => resolve()));
   }
 
   #write(): void {
     if (this.#gathered === "") return;
     const text = this.#gathered;
     this.#gathered = "";
+    this.#put(text);
+  }
+
+  #put(data: string | Buffer): void {
     // One promise for all that is under way: streams write in order, so the last callback is the latest.
     this.#pending = new Promise((resolve) => {
-      this.#stream.write(text, "utf8", () => resolve());
+      this.#stream.write(data, "utf8", () => resolve());
     });
   }
 }

@@ -1,17 +1,11 @@
 /**
- * Events to a collector: encode, batch, queue, deliver.
- *
- *   frame ──encodeFrame──► request being built ──seal──► queue ──► N requests in flight ──► collector
+ * Events to a collector: frame ──encodeFrame──► outlet, and the books of what became of them.
  */
 import { randomBytes } from "node:crypto";
 import { type EncodeContext, encodeFrame } from "../capture/encode-frame.ts";
-import { createBatch } from "../delivery/batch.ts";
-import { type Delivery, startDelivery } from "../delivery/delivery.ts";
-import type { DeliveryCounters } from "../delivery/delivery-books.ts";
+import type { DeliveryCounters, Settlement } from "../delivery/delivery.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
-import type { Settlement } from "../delivery/settlement.ts";
-import { steadyUnixMs } from "../delivery/steady-clock.ts";
 import type { FrameContext } from "../frames/context.ts";
 import { PROBE_NAMES } from "../frames/control.ts";
 import type { FrameEventType } from "../frames/fields.ts";
@@ -19,9 +13,9 @@ import { frameProbe } from "../frames/header.ts";
 import { toRecord } from "../frames/to-record.ts";
 import type { Ledger } from "../health/ledger.ts";
 import { encodeRecord } from "../otlp/encode-record.ts";
-import { RequestBuilder } from "../otlp/request-builder.ts";
 import type { EncodedResource, ResourceSource } from "../otlp/resource.ts";
 import type { EventSink } from "./event-sink.ts";
+import { OtlpOutlet } from "./otlp-outlet.ts";
 
 export interface OtlpSinkOptions {
   sender: Sender;
@@ -44,17 +38,13 @@ type Tally = Uint32Array;
 /** An OTLP sink; `counters` are those of its delivery. */
 export class OtlpSink implements EventSink {
   readonly #options: OtlpSinkOptions;
-  readonly #builder = new RequestBuilder();
-  readonly #batch;
-  readonly #delivery: Delivery;
+  readonly #outlet: OtlpOutlet;
   readonly #context: EncodeContext;
   /** Containers are told apart by a later stage; here every event is the host's. */
   readonly #resource: EncodedResource;
   readonly #tallies = new WeakMap<SealedRequest, Tally>();
   #tally: Tally = new Uint32Array(PROBE_NAMES.length);
   #outstanding: Tally = new Uint32Array(PROBE_NAMES.length);
-  #offers: Promise<void>[] = [];
-  readonly #aborted = Promise.withResolvers<void>();
   #sequence = 0;
 
   constructor(options: OtlpSinkOptions) {
@@ -66,60 +56,52 @@ export class OtlpSink implements EventSink {
       observedLo: 0,
       observedHi: 0,
     };
-    this.#batch = createBatch({
-      ...(options.batchBytesMax === undefined ? {} : { bytesMax: options.batchBytesMax }),
-      ...(options.batchAgeMaxMs === undefined ? {} : { ageMaxMs: options.batchAgeMaxMs }),
-      seal: () => this.#seal(),
-    });
-    this.#delivery = startDelivery({
-      queue: options.queue,
+    this.#outlet = new OtlpOutlet({
       sender: options.sender,
-      ...(options.requestsInFlight === undefined ? {} : { requestsInFlight: options.requestsInFlight }),
+      queue: options.queue,
+      batchBytesMax: options.batchBytesMax,
+      batchAgeMaxMs: options.batchAgeMaxMs,
+      requestsInFlight: options.requestsInFlight,
       report: options.report,
-      onSettled: (settlement) => this.#settle(settlement),
+      onSealed: (request) => {
+        this.#tallies.set(request, this.#tally);
+        this.#tally = new Uint32Array(PROBE_NAMES.length);
+      },
+      onSettled: (request, settlement) => this.#settle(request, settlement),
     });
     this.#observe();
   }
 
   event(type: FrameEventType, buffer: Buffer, start: number): void {
     const sequence = ++this.#sequence;
-    const writer = this.#builder.use(this.#resource);
+    const writer = this.#outlet.builder.use(this.#resource);
     if (!encodeFrame(type, buffer, start, sequence, writer, this.#context)) {
       this.#encodeUnusual(type, buffer, start, sequence);
     }
     const probe = frameProbe(buffer, start);
     this.#tally[probe] = (this.#tally[probe] ?? 0) + 1;
     this.#outstanding[probe] = (this.#outstanding[probe] ?? 0) + 1;
-    this.#batch.grown(this.#builder.byteLength);
+    this.#outlet.grown();
   }
 
   async ready(): Promise<void> {
-    if (this.#offers.length > 0) {
-      await Promise.race([Promise.all(this.#offers), this.#aborted.promise]);
-      this.#offers = [];
-    }
+    await this.#outlet.ready();
     this.#observe();
   }
 
   abort(): void {
-    this.#aborted.resolve();
-    void this.#delivery.abort();
+    this.#outlet.abort();
   }
 
   async end(timeoutMs: number): Promise<void> {
-    this.#batch.flush();
-    const offers = Promise.all(this.#offers);
-    const drained = this.#offers.length === 0 ? undefined : Promise.race([offers, this.#aborted.promise]);
-    // Waiting offers are admitted while deliveries go on; the queue is closed to new ones only after them.
-    const timeLeftMs = await within(drained, timeoutMs);
-    await this.#delivery.drain(timeLeftMs);
+    await this.#outlet.end(timeoutMs);
     for (const [probe, count] of this.#outstanding.entries()) {
       if (count > 0) this.#options.ledger.lost(PROBE_NAMES[probe] as string, "undelivered", count);
     }
   }
 
   counters(): DeliveryCounters {
-    return this.#delivery.counters();
+    return this.#outlet.counters();
   }
 
   /** ObservedTimestamp is when the chunk was read: once, so that a retry is the same bytes. */
@@ -131,7 +113,7 @@ export class OtlpSink implements EventSink {
 
   #encodeUnusual(type: FrameEventType, buffer: Buffer, start: number, sequence: number): void {
     const { record, extensions, timeUnixNano } = toRecord(type, buffer, start, this.#options.context);
-    encodeRecord(this.#builder, record, {
+    encodeRecord(this.#outlet.builder, record, {
       timeUnixNano,
       observedTimeUnixNano: (BigInt(this.#context.observedHi) << 32n) | BigInt(this.#context.observedLo),
       streamId: this.#context.streamId,
@@ -141,52 +123,21 @@ export class OtlpSink implements EventSink {
     });
   }
 
-  #seal(): void {
-    const request = { ...this.#builder.seal(), sealedAtUnixMs: steadyUnixMs() };
-    this.#tallies.set(request, this.#tally);
-    this.#tally = new Uint32Array(PROBE_NAMES.length);
-    const offer = this.#options.queue.offer(request);
-    // Refused because the queue is closed: its events stay outstanding, and are counted so at the end.
-    this.#offers.push(offer.catch(() => {}));
-  }
-
-  #settle({ request, acceptedRecords, rejectedRecords, lost }: Settlement): void {
+  #settle(request: SealedRequest, settlement: Settlement): void {
     const tally = this.#tallies.get(request);
     if (tally === undefined) return;
     this.#tallies.delete(request);
-    // A collector says how many it rejected, not which: whatever was not stored is booked to the first probes.
-    const fates: [count: number, book: (probe: string, count: number) => void][] = [
-      [rejectedRecords, (probe, count) => this.#options.ledger.lost(probe, "rejected", count)],
-      ...Array.from(lost, ([reason, count]): (typeof fates)[number] => [
-        count,
-        (probe, share) => this.#options.ledger.lost(probe, reason, share),
-      ]),
-      [acceptedRecords, (probe, count) => this.#options.ledger.exported(probe, count)],
-    ];
-    const left = Array.from(tally);
-    for (const [count, book] of fates) {
-      let rest = count;
-      for (const [probe, held] of left.entries()) {
-        const share = Math.min(held, rest);
-        if (share === 0) continue;
-        book(PROBE_NAMES[probe] as string, share);
-        rest -= share;
-        left[probe] = held - share;
-        this.#outstanding[probe] = (this.#outstanding[probe] as number) - share;
-      }
+    // A collector says how many it rejected, not which: they are booked to the first probes of the request.
+    let rejected = settlement.kind === "accepted" ? settlement.rejectedRecords : 0;
+    for (const [probe, count] of tally.entries()) {
+      if (count === 0) continue;
+      const name = PROBE_NAMES[probe] as string;
+      const refused = Math.min(count, rejected);
+      rejected -= refused;
+      if (settlement.kind === "lost") this.#options.ledger.lost(name, "refused", count);
+      else this.#options.ledger.exported(name, count - refused);
+      if (refused > 0) this.#options.ledger.lost(name, "rejected", refused);
+      this.#outstanding[probe] = (this.#outstanding[probe] as number) - count;
     }
   }
-}
-
-/** Waits for `work`, at most `timeoutMs`; the time that is left. */
-async function within(work: Promise<unknown> | undefined, timeoutMs: number): Promise<number> {
-  if (work === undefined) return timeoutMs;
-  const startedMs = performance.now();
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([work.catch(() => {}), timeout]);
-  clearTimeout(timer);
-  return Math.max(0, timeoutMs - (performance.now() - startedMs));
 }

@@ -1,15 +1,19 @@
 /**
- * The way back: OTLP requests → v1 records, each validated before it is written.
+ * The way back: stored messages → v1 records, each once, and each validated before it is written.
  */
+import { SeenRecords } from "../convert/seen-records.ts";
+import type { StoredEncoding } from "../convert/stored-item.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { stringifyEvidence } from "../evidence/json.ts";
 import type { JsonValue } from "../evidence/record.ts";
 import { createValidator } from "../evidence/validator.ts";
 import { decodeJson } from "../otlp/decode-json.ts";
+import { decodeGrafanaRow, decodeLoki } from "../otlp/decode-loki.ts";
 import { decodeRequest } from "../otlp/decode-request.ts";
 import type { DecodedLogRecord } from "../otlp/decoded-log-record.ts";
 import { toEvidence } from "../otlp/to-evidence.ts";
 import type { LineWriter } from "./line-writer.ts";
+import { inStreamOrder } from "./stream-order.ts";
 
 /** What became of the log records; they add up to all that were read. */
 export interface RebuildCounts {
@@ -20,6 +24,8 @@ export interface RebuildCounts {
   control: number;
   /** Ours by their attributes, but no valid v1 record. */
   invalid: number;
+  /** Valid, but with a `log.record.uid` that was written before. */
+  duplicates: number;
 }
 
 export interface RebuilderOptions {
@@ -27,6 +33,8 @@ export interface RebuilderOptions {
   /** Gets the invalid records, with their reasons, as NDJSON. */
   rejects?: LineWriter | undefined;
   withExtensions: boolean;
+  /** Write records again that come again. */
+  keepDuplicates: boolean;
   /** Told about each invalid record: one line with the reason. */
   onInvalid: (reason: string) => void;
   /** Told about each record written, by event type. */
@@ -35,12 +43,19 @@ export interface RebuilderOptions {
 
 /** Rebuilds records from requests, one request at a time. */
 export class Rebuilder {
-  readonly counts: RebuildCounts = { written: 0, foreign: 0, control: 0, invalid: 0 };
+  readonly counts: RebuildCounts = { written: 0, foreign: 0, control: 0, invalid: 0, duplicates: 0 };
   readonly #options: RebuilderOptions;
+  readonly #seen: SeenRecords | undefined;
   readonly #validate = createValidator();
 
   constructor(options: RebuilderOptions) {
     this.#options = options;
+    this.#seen = options.keepDuplicates ? undefined : new SeenRecords();
+  }
+
+  /** How often uids had to be forgotten for want of room: a record that came again since then was written again. */
+  get forgotten(): number {
+    return this.#seen?.forgotten ?? 0;
   }
 
   /**
@@ -49,8 +64,8 @@ export class Rebuilder {
    * @returns how many of its records were invalid.
    * @throws RuntimeEvidenceError `bad-input` when it can't be decoded.
    */
-  take(encoding: "protobuf" | "json", body: Buffer): number {
-    const decoded = [...(encoding === "protobuf" ? decodeRequest(body) : decodeJson(utf8(body)))];
+  take(encoding: LogEncoding, body: Buffer): number {
+    const decoded = inStreamOrder(decode(encoding, body));
     const before = this.counts.invalid;
     for (const logRecord of decoded) this.#record(logRecord);
     return this.counts.invalid - before;
@@ -71,6 +86,11 @@ export class Rebuilder {
       this.#invalid(validation.errors.join("; "), result.record as unknown as JsonValue);
       return;
     }
+    // Only what is written counts as seen: a sound copy may follow a damaged one.
+    if (this.#seen !== undefined && result.uid !== undefined && !this.#seen.add(result.uid)) {
+      this.counts.duplicates++;
+      return;
+    }
     const extended = this.#options.withExtensions && Object.keys(result.extensions).length > 0;
     const record = extended ? { ...result.record, extensions: result.extensions } : result.record;
     this.#options.output.line(stringifyEvidence(record as unknown as JsonValue));
@@ -85,12 +105,28 @@ export class Rebuilder {
   }
 }
 
+/** What is stored of log records; v1 has none. */
+export type LogEncoding = Exclude<StoredEncoding, "v1">;
+
+function decode(encoding: LogEncoding, body: Buffer): readonly DecodedLogRecord[] {
+  switch (encoding) {
+    case "protobuf":
+      return decodeRequest(body);
+    case "json":
+      return decodeJson(utf8(body));
+    case "loki":
+      return decodeLoki(utf8(body));
+    case "grafana":
+      return [decodeGrafanaRow(utf8(body))];
+  }
+}
+
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 function utf8(body: Buffer): string {
   try {
     return decoder.decode(body);
   } catch (cause) {
-    throw new RuntimeEvidenceError("bad-input", "OTLP JSON that is not UTF-8", { cause });
+    throw new RuntimeEvidenceError("bad-input", "JSON that is not UTF-8", { cause });
   }
 }

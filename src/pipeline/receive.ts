@@ -13,6 +13,8 @@ export interface ReceiveOptions {
   output: string;
   rejects?: string | undefined;
   withExtensions: boolean;
+  /** Write records again that a client sends again. */
+  keepDuplicates: boolean;
   requestBytesMax?: number | undefined;
   report: (line: string) => void;
 }
@@ -36,6 +38,7 @@ export async function startReceive(options: ReceiveOptions): Promise<RunningRece
     output,
     rejects,
     withExtensions: options.withExtensions,
+    keepDuplicates: options.keepDuplicates,
     onInvalid: (reason) => options.report(`rejected a record: ${reason}`),
   });
   const report = createReport(options.report, REPORT_INTERVAL_MS, () => performance.now());

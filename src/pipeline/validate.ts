@@ -1,75 +1,68 @@
 /**
- * `validate`: v1 NDJSON against the schema.
+ * `validate`: v1 records against the schema.
  */
-import { readLines } from "../convert/lines.ts";
-import { RuntimeEvidenceError } from "../evidence/error.ts";
-import { parseEvidenceJson } from "../evidence/json.ts";
-import { createValidator } from "../evidence/validator.ts";
-import { type LineWriter, openLineWriter } from "./line-writer.ts";
+import type { RuntimeEvidenceError } from "../evidence/error.ts";
+import { createEvidenceReader, oneLine } from "./evidence-reader.ts";
+import { openLineWriter } from "./line-writer.ts";
+import {
+  type InputProgress,
+  partialTailText,
+  type StoredInput,
+  startProgress,
+  visitInputs,
+} from "./stored-inputs.ts";
 
-/** A record of v1 is far smaller; a longer line is something else. */
-const LINE_BYTES_MAX = 16 * 1024 * 1024;
+export interface ValidateOptions {
+  inputs: readonly StoredInput[];
+  /** Gets one line for each record that is not valid: file, line number and reason. */
+  report: (line: string) => void;
+  /** Gets one line for each input that can't be read. */
+  reportFailure: (line: string) => void;
+  /** Gets those records, one a line, as they were. */
+  rejects?: string | undefined;
+  /** Told once, at the start; both grow while it runs. */
+  onStart?: (progress: InputProgress, counts: ValidateCounts) => void;
+}
 
-export interface ValidateResult {
+export interface ValidateCounts {
   valid: number;
   invalid: number;
 }
 
-/**
- * Checks every line of each file ("-" is standard input). `report` gets one line for each that is not valid:
- * file, line number and reason. `rejectsPath` gets those lines as they stand.
- */
-export async function validate(
-  files: readonly string[],
-  report: (line: string) => void,
-  rejectsPath?: string,
-): Promise<ValidateResult> {
-  const rejects = rejectsPath === undefined ? undefined : await openLineWriter(rejectsPath);
-  const check = createLineCheck();
-  const result = { valid: 0, invalid: 0 };
-  for (const file of files) {
-    const source = file === "-" ? process.stdin : file;
-    const name = file === "-" ? "standard input" : file;
-    for await (const items of readLines(source, { lineBytesMax: LINE_BYTES_MAX })) {
-      for (const item of items) {
-        const problem =
-          item.kind === "overlong"
-            ? `longer than ${LINE_BYTES_MAX} bytes (${item.byteCount})`
-            : check(item.bytes);
-        if (problem === undefined) {
-          result.valid++;
-          continue;
-        }
-        result.invalid++;
-        report(`${name}:${item.number}: ${problem}`);
-        if (item.kind === "line") reject(rejects, item.bytes);
-      }
-      await rejects?.ready();
-    }
-  }
-  await rejects?.close();
-  return result;
+export interface ValidateResult extends ValidateCounts {
+  /** The first input that could not be opened, or read to its end. */
+  failure: RuntimeEvidenceError | undefined;
 }
 
-function createLineCheck(): (bytes: Buffer) => string | undefined {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  const validator = createValidator();
-  return (bytes) => {
-    let text: string;
-    try {
-      text = decoder.decode(bytes);
-    } catch {
-      return "not UTF-8";
-    }
-    try {
-      const validation = validator(parseEvidenceJson(text));
-      return validation.valid ? undefined : validation.errors.join("; ");
-    } catch (error) {
-      return RuntimeEvidenceError.from(error).message;
-    }
+/** Checks every record of each input. One that is cut at the end is not valid, too. */
+export async function validate(options: ValidateOptions): Promise<ValidateResult> {
+  const { inputs, report } = options;
+  const rejects = options.rejects === undefined ? undefined : await openLineWriter(options.rejects);
+  const read = createEvidenceReader();
+  const counts: ValidateCounts = { valid: 0, invalid: 0 };
+  const progress = startProgress(inputs);
+  options.onStart?.(progress, counts);
+  const invalid = (reason: string, place: string, content: Buffer | undefined): void => {
+    counts.invalid++;
+    report(`${place}: ${reason}`);
+    if (content === undefined || rejects === undefined) return;
+    rejects.bytes(oneLine(content));
+    rejects.line("");
   };
-}
-
-function reject(rejects: LineWriter | undefined, bytes: Buffer): void {
-  rejects?.line(bytes.toString("utf8"));
+  const failure = await visitInputs(
+    inputs,
+    {
+      request: ({ body }, place) => {
+        const validation = read(body);
+        if (validation.valid) counts.valid++;
+        else invalid(validation.errors.join("; "), place, body);
+      },
+      rejected: ({ reason, content }, place) => invalid(reason, place, content),
+      partialTail: ({ bytes, content }, place) => invalid(partialTailText(bytes), place, content),
+      settle: async () => rejects?.ready(),
+    },
+    { progress, report: options.reportFailure },
+  );
+  await rejects?.close();
+  return { ...counts, failure };
 }

@@ -160,8 +160,8 @@ describe("bad input", function () {
       );
       const { code, stderr } = await runCli(["convert", input]);
       assert.equal(code, 3);
-      assert.match(stderr, /line 2: /);
-      assert.match(stderr, /line 4: /);
+      assert.match(stderr, /lines.json:2: /);
+      assert.match(stderr, /lines.json:4: /);
     });
 
     it("a file of something else is refused in one line", async () => {

@@ -6,14 +6,14 @@ import { runCli } from "../kernel/live.ts";
 const program = createProgram(() => {});
 
 describe("help", () => {
-  it("of each command ends with two examples that name existing options", async () => {
+  it("of each command ends with examples that name existing options", async () => {
     for (const command of program.commands) {
       const { code, stdout } = await runCli([command.name(), "--help"]);
       assert.equal(code, 0);
       const [, examples] = stdout.split("Examples:\n");
       assert.ok(examples !== undefined, `${command.name()} has no examples`);
       const lines = examples.trim().split("\n");
-      assert.equal(lines.length, 2, command.name());
+      assert.ok(lines.length >= 2, command.name());
       const known = command.options.flatMap(({ long, short }) => [long, short]);
       for (const line of lines) {
         const own =

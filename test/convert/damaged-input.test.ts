@@ -112,18 +112,11 @@ describe("damaged input is reported and the rest is read", () => {
     });
   });
 
-  it("zstd is named, as a file and inside frames", async () => {
-    const zstd = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0]);
-    await assert.rejects(read(zstd), { code: "bad-input", message: /zstd/ });
-    const items = await read(Buffer.concat([frame(Buffer.from([0x0a, 0x00])), frame(zstd)]));
-    assert.ok(items[1]?.kind === "rejected" && items[1].reason.includes("zstd"));
-  });
-
   it("an unknown format is one error that names the formats", async () => {
     for (const input of ["hello", "<xml/>", "\x7fELF", "PK\x03\x04"]) {
       await assert.rejects(read(input), {
         code: "bad-input",
-        message: /otlp-json, otlp-proto-framed, otlp-proto/,
+        message: /v1, otlp-json, otlp-proto-framed, otlp-proto/,
       });
     }
   });
@@ -161,7 +154,9 @@ describe("damaged input is reported and the rest is read", () => {
     for (const cuts of [[gzip.length - 6], [gzip.length - 6, gzip.length - 2]]) {
       const kinds: string[] = [];
       const reading = async () => {
-        for await (const item of readStoredRequests(chunked(gzip, cuts))) kinds.push(item.kind);
+        for await (const items of readStoredRequests(chunked(gzip, cuts))) {
+          kinds.push(...items.map(({ kind }) => kind));
+        }
       };
       await assert.rejects(reading, { code: "bad-input", message: /damaged gzip/ });
       assert.deepEqual(kinds, ["request"]);

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type DeliveryOptions, startDelivery } from "../../src/delivery/delivery.ts";
 import { createMemoryQueue } from "../../src/delivery/memory-queue.ts";
 import type { SealedRequest, SendOutcome } from "../../src/delivery/outcome.ts";
-import { ACCEPTED, numbered, ScriptedSender, sealed } from "./sealed.ts";
+import { ACCEPTED, numbered, numberOf, ScriptedSender, sealed } from "./sealed.ts";
 
 const FAST = { initialMs: 5, maxMs: 20, jitter: 0 };
 const DOWN: SendOutcome = { kind: "retryable", reason: "grpc UNAVAILABLE", message: "down" };
@@ -75,6 +75,32 @@ describe("delivery", () => {
     await delivery.drain(2000);
     assert.ok((times[1] ?? 0) - (times[0] ?? 0) >= 149, `${times}`);
     assert.equal(times.length, 3);
+  });
+
+  it("says once what became of each request: accepted, refused for good, or given up", async () => {
+    const settled: [number | undefined, string][] = [];
+    const { delivery } = await start(
+      [numbered(1), numbered(2), numbered(3)],
+      async (request, attempt) => {
+        if (numberOf(request) === 1) return attempt === 1 ? DOWN : { ...ACCEPTED, rejectedRecords: 1 };
+        return numberOf(request) === 2 ? { kind: "permanent", reason: "http 400" } : DOWN;
+      },
+      {
+        requestsInFlight: 1,
+        retry: { ...FAST, maxElapsedMs: 30 },
+        onSettled: (request, settlement) =>
+          settled.push([
+            numberOf(request),
+            settlement.kind === "lost" ? settlement.reason : `rejected ${settlement.rejectedRecords}`,
+          ]),
+      },
+    );
+    await delivery.drain(2000);
+    assert.deepEqual(settled, [
+      [1, "rejected 1"],
+      [2, "http 400"],
+      [3, "given up"],
+    ]);
   });
 
   it("counts partial success as rejected, never more than was sent, and says it", async () => {

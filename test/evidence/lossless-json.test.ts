@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { RuntimeEvidenceError } from "../../src/evidence/error.ts";
-import { parseDecimal, parseEvidenceJson, stringifyEvidence } from "../../src/evidence/json.ts";
+import { jsonDepthMax, parseDecimal, parseEvidenceJson, stringifyEvidence } from "../../src/evidence/json.ts";
 import type { JsonValue } from "../../src/evidence/record.ts";
+import { spellingChoices, spellJson } from "./json-spelling.ts";
 import { anyEvidenceRecord } from "./record-arbitrary.ts";
 
 const refusal = (text: string): RuntimeEvidenceError => {
@@ -68,6 +69,16 @@ describe("lossless JSON", () => {
     );
   }).timeout(20_000);
 
+  it("reads the same record, whatever way its JSON is spelled", () => {
+    fc.assert(
+      fc.property(anyEvidenceRecord, spellingChoices, (record, choices) => {
+        const text = spellJson(record as unknown as JsonValue, choices);
+        assert.deepStrictEqual(parseEvidenceJson(text), record);
+      }),
+      { numRuns: 500 },
+    );
+  }).timeout(20_000);
+
   it("writes an integer beyond doubles wherever it stands", () => {
     const big = 10n ** 20n;
     for (const value of [
@@ -99,11 +110,109 @@ describe("lossless JSON", () => {
     });
   }
 
+  for (const [what, text, name, characterOffset] of [
+    ["at the top", '{"a":1,"b":2,"a":1}', "a", 13],
+    ["deep down", '{"a":[{"b":{"c":1, "c" : 2}}]}', "c", 19],
+    ["behind an escape", '{"aé":1,"a\\u00e9":2}', "a?", 8],
+    ["called __proto__", '{"__proto__":1,"__proto__":2}', "__proto__", 15],
+    ["like an index", '[{"1":1,"0":2,"1":12345678901234567890}]', "1", 14],
+  ] as const) {
+    it(`refuses a member that stands twice, ${what}, and says where`, () => {
+      const error = refusal(text);
+      assert.match(error.message, new RegExp(`^the member "${name.replace("?", "\\?")}" stands twice`));
+      assert.equal(error.context.characterOffset, characterOffset);
+    });
+  }
+
+  it("takes the same name in different objects, and colons within text", () => {
+    const text = '{"a":{"a":":\\":"},"b":[{"a:":1},{"a:":"a:b"}]}';
+    assert.deepStrictEqual(parseEvidenceJson(text), JSON.parse(text));
+  });
+
+  it("puts exact integers in their places, also among names that objects put in another order", () => {
+    const text = '{"2":12345678901234567890,"1":[98765432109876543210,1e30],"a":-1e19,"0":0.5}';
+    assert.deepStrictEqual(parseEvidenceJson(text), {
+      "2": 12345678901234567890n,
+      "1": [98765432109876543210n, 10n ** 30n],
+      a: -(10n ** 19n),
+      "0": 0.5,
+    });
+  });
+
+  it("reads whatever JSON.parse reads, numbers exactly, and refuses whatever it refuses, with the place", () => {
+    const fragment = fc.constantFrom(
+      ...'{}[],:"\\ \n09-.eE'.split(""),
+      ...[
+        '"a"',
+        '"1"',
+        "true",
+        "false",
+        "null",
+        "nul",
+        "1e3",
+        "-0",
+        "\\u00",
+        '"\\ud800"',
+        "12345678901234567",
+        "é",
+      ],
+    );
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.array(fragment),
+          fc.json().map((text) => [text]),
+        ),
+        (fragments) => {
+          const text = fragments.join("");
+          let expected: unknown;
+          try {
+            expected = JSON.parse(text);
+          } catch {
+            const { characterOffset } = refusal(text).context;
+            assert.ok(Number(characterOffset) <= text.length, `${characterOffset}`);
+            return;
+          }
+          let ours: unknown;
+          try {
+            ours = parseEvidenceJson(text);
+          } catch (thrown) {
+            assert.match(String(thrown), /stands twice|more than 1000 digits/);
+            return;
+          }
+          assert.equal(
+            JSON.stringify(ours, (_, part) => (typeof part === "bigint" ? Number(part) : part)),
+            JSON.stringify(expected),
+          );
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
   it("refuses nesting beyond its limit, also where it would exhaust the stack", () => {
-    assert.ok(parseEvidenceJson("[".repeat(300) + "]".repeat(300)));
-    for (const depth of [301, 200_000]) {
-      assert.match(refusal("[".repeat(depth) + "]".repeat(depth)).message, /nested deeper/);
-      assert.match(refusal(`${"[".repeat(depth)}1e20${"]".repeat(depth)}`).message, /nested deeper/);
+    assert.ok(parseEvidenceJson("[".repeat(jsonDepthMax) + "]".repeat(jsonDepthMax)));
+    for (const depth of [jsonDepthMax + 1, 50_000]) {
+      for (const [open, inside, close] of [
+        ["[", "", "]"],
+        ["[", "1e20", "]"],
+        ['{"1":', "1e20", "}"],
+      ]) {
+        const error = refusal(`${open?.repeat(depth)}${inside}${close?.repeat(depth)}`);
+        assert.match(error.message, /nested deeper than 1000 levels/);
+        assert.equal(error.context.characterOffset, jsonDepthMax * (open?.length ?? 0));
+      }
+    }
+    assert.match(refusal("[".repeat(1_000_000)).message, /nested deeper/);
+    assert.match(refusal("[".repeat(1_000_000) + "]".repeat(1_000_000)).message, /nested deeper/);
+  });
+
+  it("writes what is nested as deep as the limit, and refuses what is deeper", () => {
+    for (const inside of [[], [10n ** 20n]]) {
+      let value: JsonValue = inside;
+      for (let depth = 1; depth < jsonDepthMax; depth++) value = [value];
+      assert.deepStrictEqual(parseEvidenceJson(stringifyEvidence(value)), value);
+      assert.throws(() => stringifyEvidence([value]), { code: "bad-input", message: /nested deeper/ });
     }
   });
 

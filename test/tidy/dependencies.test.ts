@@ -4,7 +4,7 @@ import { importsOf, readText, repositoryFiles } from "./repository.ts";
 /** From the outside in. A folder may import from the ones in rows below its own, never from its own row. */
 const LAYERS = [
   ["cli"],
-  ["pipeline"],
+  ["pipeline", "sdk"],
   ["capture", "enrich", "delivery", "receive", "convert", "spans", "health"],
   ["frames", "otlp"],
   ["evidence"],

@@ -1,0 +1,99 @@
+/**
+ * v1 records from files to OTLP: read, validate, encode, pass on. What is no valid record is reported and
+ * counted, and the rest goes on.
+ */
+import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { createEvidenceReader, oneLine } from "./evidence-reader.ts";
+import type { LineWriter } from "./line-writer.ts";
+import type { RecordEncoder } from "./record-encoder.ts";
+import type { RequestOutlet } from "./request-outlet.ts";
+import {
+  type InputProgress,
+  type InputVisitor,
+  partialTailText,
+  type StoredInput,
+  visitInputs,
+} from "./stored-inputs.ts";
+
+/** What became of the records that were read: read = encoded + invalid + refused. */
+export interface SendCounts {
+  read: number;
+  encoded: number;
+  /** Not valid v1. */
+  invalid: number;
+  /** Valid, and beyond a limit of the store that they are for. */
+  refused: number;
+}
+
+export interface SendOptions {
+  inputs: readonly StoredInput[];
+  progress: InputProgress;
+  counts: SendCounts;
+  encoder: RecordEncoder;
+  outlet: RequestOutlet;
+  /** Gets the records that are not sent, one a line, as they were. */
+  rejects?: LineWriter | undefined;
+  report: (line: string) => void;
+  /** Ends the reading. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A record that needs no room made for it: a batch seals itself while it has more than this left. */
+const TEXT_BYTES_SMALL = 4096;
+/** Bytes of a log record for a byte of JSON, at most, and for what all have. */
+const GROWTH_MAX = 12;
+const RECORD_BYTES_BASE = 8192;
+
+/**
+ * Sends all records of the inputs, in order. The outlet is not ended here.
+ * @returns the first reason why an input could not be read to its end; all were reported.
+ * @throws RuntimeEvidenceError when the outlet or the rejects fail.
+ */
+export function sendEvidence(options: SendOptions): Promise<RuntimeEvidenceError | undefined> {
+  return visitInputs(options.inputs, createVisitor(options), options);
+}
+
+function createVisitor(options: SendOptions): InputVisitor {
+  const { counts, encoder, outlet, rejects, report, signal } = options;
+  const read = createEvidenceReader();
+  const stopped = signal && new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+  const leaveOut = (why: "invalid" | "refused", reason: string, place: string, text?: Buffer): void => {
+    counts.read++;
+    counts[why]++;
+    report(`${place}: ${reason}`);
+    if (text === undefined || rejects === undefined) return;
+    rejects.bytes(oneLine(text));
+    rejects.line("");
+  };
+  return {
+    request: ({ encoding, body }, place) => {
+      if (encoding !== "v1") {
+        const message = `${place}: these are stored log records, not v1; "runtime-evidence convert" makes v1 of them`;
+        throw new RuntimeEvidenceError("bad-input", message);
+      }
+      const validation = read(body);
+      if (!validation.valid) {
+        leaveOut("invalid", validation.errors.join("; "), place, body);
+        return;
+      }
+      const { record } = validation;
+      const refusal = encoder.refusal(record, body.length);
+      if (refusal !== undefined) {
+        leaveOut("refused", refusal, place, body);
+        return;
+      }
+      if (body.length > TEXT_BYTES_SMALL) outlet.makeRoom(body.length * GROWTH_MAX + RECORD_BYTES_BASE);
+      encoder.encode(outlet.builder, record);
+      counts.read++;
+      counts.encoded++;
+      outlet.grown();
+    },
+    rejected: ({ reason, content }, place) => leaveOut("invalid", reason, place, content),
+    partialTail: ({ bytes }, place) => report(`${place}: ${partialTailText(bytes)}`),
+    settle: async () => {
+      await (stopped ? Promise.race([outlet.ready(), stopped]) : outlet.ready());
+      await rejects?.ready();
+      encoder.observe();
+    },
+  };
+}

@@ -1,0 +1,281 @@
+/**
+ * Durable delivery as a LogRecordExporter: log records that a processor hands over are batched by bytes, queued
+ * and delivered as captured evidence is. Each ends in exactly one counter.
+ *
+ *   export ──serialize──► batch being filled ──seal──► queue ──► N requests in flight ──► collector
+ */
+import { context, diag } from "@opentelemetry/api";
+import { type ExportResult, ExportResultCode, suppressTracing } from "@opentelemetry/core";
+import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
+import { BATCH_BYTES_MAX, type Batch, createBatch } from "../delivery/batch.ts";
+import { type Delivery, type Settlement, startDelivery } from "../delivery/delivery.ts";
+import type { SealedRequest, Sender } from "../delivery/outcome.ts";
+import type { DeliveryQueue } from "../delivery/queue.ts";
+import { createReport, REPORT_INTERVAL_MS, type Report } from "../delivery/report.ts";
+import { RuntimeEvidenceError } from "../evidence/error.ts";
+import {
+  BACKPRESSURE_MAX_MS,
+  type EvidenceLogExporter,
+  EXPORTER_BATCH_AGE_MAX_MS,
+  FLUSH_TIMEOUT_MS,
+  HANDOVER_BYTES_MAX,
+  type LogExporterCounters,
+  type LogExporterLimits,
+} from "./log-exporter-options.ts";
+import { type LogsPart, serializeLogs } from "./serialize-logs.ts";
+
+/** Reasons of losses beside those of the delivery's outcomes (`http 400`, `grpc INTERNAL`, `given up`). */
+const SHUT_DOWN = "shut down";
+const NOT_SERIALIZABLE = "not serializable";
+const QUEUE_FULL = "queue full";
+const REJECTED = "rejected";
+const UNDELIVERED = "undelivered";
+
+export interface LogExporterOptions extends LogExporterLimits {
+  readonly queue: DeliveryQueue;
+  readonly sender: Sender;
+  /** Gets one line about each kind of trouble, at intervals. */
+  readonly report: (line: string) => void;
+}
+
+/** Starts an exporter, which owns the queue and the sender. */
+export function startLogExporter(options: LogExporterOptions): EvidenceLogExporter {
+  return new DurableLogExporter(options);
+}
+
+/** A request that is sealed and not settled; `settled` resolves with whether all its records were accepted. */
+interface Unsettled {
+  readonly settled: Promise<boolean>;
+  settle(accepted: boolean): void;
+}
+
+class DurableLogExporter implements EvidenceLogExporter {
+  readonly #options: LogExporterOptions;
+  readonly #delivery: Delivery;
+  readonly #batch: Batch;
+  readonly #report: Report;
+  readonly #lost = new Map<string, number>();
+  readonly #unsettled = new Map<SealedRequest, Unsettled>();
+  /** Requests that wait for room in the queue. */
+  readonly #offers = new Set<Promise<void>>();
+  #parts: LogsPart[] = [];
+  #batchBytes = 0;
+  #offeredBytes = 0;
+  #received = 0;
+  #accepted = 0;
+  #pending = 0;
+  #ended: Promise<void> | undefined;
+
+  constructor(options: LogExporterOptions) {
+    this.#options = options;
+    this.#report = createReport(options.report, REPORT_INTERVAL_MS, () => performance.now());
+    this.#batch = createBatch({
+      bytesMax: options.batchBytesMax ?? BATCH_BYTES_MAX,
+      ageMaxMs: options.batchAgeMaxMs ?? EXPORTER_BATCH_AGE_MAX_MS,
+      marginBytes: 0,
+      seal: () => this.#seal(),
+    });
+    this.#delivery = startDelivery({
+      queue: options.queue,
+      sender: untraced(options.sender),
+      ...(options.requestsInFlight === undefined ? {} : { requestsInFlight: options.requestsInFlight }),
+      retry: defined(options.retry ?? {}),
+      report: options.report,
+      onSettled: (request, settlement) => this.#settle(request, settlement),
+    });
+  }
+
+  counters(): LogExporterCounters {
+    const { retries, bytesAccepted } = this.#delivery.counters();
+    return {
+      recordsReceived: this.#received,
+      recordsAccepted: this.#accepted,
+      recordsLost: new Map(this.#lost),
+      recordsPending: this.#pending,
+      retries,
+      bytesAccepted,
+    };
+  }
+
+  export(logs: readonly ReadableLogRecord[], resultCallback: (result: ExportResult) => void): void {
+    this.#received += logs.length;
+    this.#pending += logs.length;
+    if (this.#ended !== undefined) {
+      this.#lose(SHUT_DOWN, logs.length);
+      resultCallback(failure([SHUT_DOWN]));
+      return;
+    }
+    const { parts, refusedCount, refusal } = serializeLogs(
+      logs,
+      this.#options.batchBytesMax ?? BATCH_BYTES_MAX,
+    );
+    const reasons: string[] = [];
+    if (refusedCount > 0) {
+      this.#lose(NOT_SERIALIZABLE, refusedCount, String(refusal));
+      reasons.push(NOT_SERIALIZABLE);
+    }
+    const sealedBefore = new Set(this.#unsettled.values());
+    for (const part of parts) {
+      if (this.#take(part)) continue;
+      this.#lose(QUEUE_FULL, part.recordCount);
+      if (!reasons.includes(QUEUE_FULL)) reasons.push(QUEUE_FULL);
+    }
+    if (reasons.length > 0) resultCallback(failure(reasons));
+    else if (this.#options.successWhen === "acknowledged")
+      this.#whenAcknowledged(sealedBefore, resultCallback);
+    else this.#whenTaken(resultCallback);
+  }
+
+  /** Waits until the collector has everything that was exported before, at most `flushTimeoutMs`. */
+  async forceFlush(): Promise<void> {
+    if (this.#ended !== undefined) return this.#ended;
+    this.#batch.flush();
+    const settled = Promise.all(Array.from(this.#unsettled.values(), ({ settled }) => settled));
+    const timeoutMs = this.#options.flushTimeoutMs ?? FLUSH_TIMEOUT_MS;
+    if ((await timeLeft(settled, timeoutMs)) > 0) return;
+    // To reject would be worse: BatchLogRecordProcessor 3.1.1 then forgets the records that it has taken out of
+    // its queue, and never flushes again.
+    this.#report("flush", `${this.#pending} log records are not delivered after ${timeoutMs} ms of flushing`);
+  }
+
+  /** Delivers what is left, at most `shutdownTimeoutMs`; what is left then is lost. */
+  shutdown(): Promise<void> {
+    this.#ended ??= this.#end();
+    return this.#ended;
+  }
+
+  async #end(): Promise<void> {
+    this.#batch.flush();
+    // Waiting offers are admitted while deliveries go on; draining closes the queue to them.
+    const offered = Promise.all(this.#offers);
+    const leftMs = await timeLeft(offered, this.#options.shutdownTimeoutMs ?? FLUSH_TIMEOUT_MS);
+    await this.#delivery.drain(leftMs);
+    for (const request of this.#unsettled.keys()) this.#drop(request, UNDELIVERED);
+  }
+
+  #whenTaken(resultCallback: (result: ExportResult) => void): void {
+    const success = () => resultCallback({ code: ExportResultCode.SUCCESS });
+    if (this.#offers.size === 0) success();
+    else {
+      const room = Promise.all(this.#offers);
+      void timeLeft(room, this.#options.backpressureMaxMs ?? BACKPRESSURE_MAX_MS).then(success);
+    }
+  }
+
+  #whenAcknowledged(
+    sealedBefore: ReadonlySet<Unsettled>,
+    resultCallback: (result: ExportResult) => void,
+  ): void {
+    this.#batch.flush();
+    const own = [...this.#unsettled.values()].filter((request) => !sealedBefore.has(request));
+    void Promise.all(own.map(({ settled }) => settled)).then((all) =>
+      resultCallback(all.every(Boolean) ? { code: ExportResultCode.SUCCESS } : failure(["not accepted"])),
+    );
+  }
+
+  /** Puts a part into the batch; false when the queue is full and so is the room before it. */
+  #take(part: LogsPart): boolean {
+    const bytes = part.body.byteLength;
+    const heldBytes = this.#batchBytes + this.#offeredBytes;
+    const bytesMax = this.#options.handoverBytesMax ?? HANDOVER_BYTES_MAX;
+    if (heldBytes > 0 && heldBytes + bytes > bytesMax) return false;
+    if (!this.#batch.fits(this.#batchBytes, bytes)) this.#batch.flush();
+    this.#parts.push(part);
+    this.#batchBytes += bytes;
+    this.#batch.grown(this.#batchBytes);
+    return true;
+  }
+
+  #seal(): void {
+    const [first, ...others] = this.#parts;
+    if (first === undefined) return;
+    // Requests one after another are one request: the fields of both are repeated ones.
+    const body = others.length === 0 ? first.body : Buffer.concat(this.#parts.map((part) => part.body));
+    const recordCount = this.#parts.reduce((sum, part) => sum + part.recordCount, 0);
+    this.#parts = [];
+    this.#batchBytes = 0;
+    const request = { body, recordCount, sealedAtMs: performance.now() };
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#unsettled.set(request, { settled: promise, settle: resolve });
+    this.#offeredBytes += body.byteLength;
+    const offer = this.#options.queue
+      .offer(request)
+      .catch((thrown) => this.#drop(request, UNDELIVERED, RuntimeEvidenceError.from(thrown).message))
+      .finally(() => {
+        this.#offeredBytes -= body.byteLength;
+        this.#offers.delete(offer);
+      });
+    this.#offers.add(offer);
+  }
+
+  #settle(request: SealedRequest, settlement: Settlement): void {
+    const rejected = settlement.kind === "lost" ? request.recordCount : settlement.rejectedRecords;
+    this.#accepted += request.recordCount - rejected;
+    this.#pending -= request.recordCount - rejected;
+    if (rejected > 0) {
+      // The delivery has reported it.
+      const reason = settlement.kind === "lost" ? settlement.reason : REJECTED;
+      this.#book(reason, rejected, settlement.message);
+    }
+    this.#forget(request, rejected === 0);
+  }
+
+  #drop(request: SealedRequest, reason: string, message?: string): void {
+    if (!this.#unsettled.has(request)) return;
+    this.#lose(reason, request.recordCount, message);
+    this.#forget(request, false);
+  }
+
+  #forget(request: SealedRequest, accepted: boolean): void {
+    this.#unsettled.get(request)?.settle(accepted);
+    this.#unsettled.delete(request);
+  }
+
+  #lose(reason: string, records: number, message?: string): void {
+    this.#report(
+      `lost ${reason}`,
+      `lost ${records} log records: ${reason}${message === undefined ? "" : `: ${message}`}`,
+    );
+    this.#book(reason, records, message);
+  }
+
+  #book(reason: string, records: number, message: string | undefined): void {
+    this.#pending -= records;
+    this.#lost.set(reason, (this.#lost.get(reason) ?? 0) + records);
+    try {
+      this.#options.onLoss?.({ reason, records, ...(message === undefined ? {} : { message }) });
+    } catch (thrown) {
+      // Whoever listens must not end the delivery.
+      diag.error("onLoss of the evidence log exporter threw", thrown);
+    }
+  }
+}
+
+/** Without members that are there and `undefined`: those would take the place of defaults. */
+function defined<Options extends object>(options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
+function failure(reasons: readonly string[]): ExportResult {
+  const message = `log records were lost: ${reasons.join(", ")}`;
+  return { code: ExportResultCode.FAILED, error: new RuntimeEvidenceError("delivery-failed", message) };
+}
+
+/** So that instrumented HTTP and gRPC clients make no spans of the telemetry's own requests. */
+function untraced(sender: Sender): Sender {
+  return {
+    send: (request, signal) =>
+      context.with(suppressTracing(context.active()), () => sender.send(request, signal)),
+    close: () => sender.close(),
+  };
+}
+
+/** Waits for `work`, at most `timeoutMs`; the milliseconds that are left then, 0 when it was late. */
+async function timeLeft(work: Promise<unknown>, timeoutMs: number): Promise<number> {
+  const startedMs = performance.now();
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(true), timeoutMs);
+  const isLate = await Promise.race([work.then(() => false), late.promise]);
+  clearTimeout(timer);
+  return isLate ? 0 : Math.max(1, timeoutMs - (performance.now() - startedMs));
+}
