@@ -150,7 +150,8 @@ export class OtlpSink implements EventSink {
     this.#offers.push(offer.catch(() => {}));
   }
 
-  #settle({ request, acceptedRecords, rejectedRecords, lost }: Settlement): void {
+  #settle({ request, acceptedRecords, rejectedRecords, lost, keptRecords }: Settlement): void {
+    if (keptRecords === 0) this.#builder.recycle(request.body);
     const tally = this.#tallies.get(request);
     if (tally === undefined) return;
     this.#tallies.delete(request);
