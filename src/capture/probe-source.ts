@@ -63,6 +63,7 @@ export async function startProbe(
     pid: child.pid as number,
     chunks: oneAfterAnother(outputs),
     stop: () => stdin.end(),
+    kill: () => killGroup(child.pid as number),
     ended: settled.promise,
   };
 }
@@ -80,6 +81,15 @@ async function* oneAfterAnother(outputs: readonly Readable[]): AsyncGenerator<Bu
     }
   } finally {
     for (const output of outputs) output.destroy();
+  }
+}
+
+/** Keeper and pump: the session of the probe is its own. They are of this process's user by now. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // ended already
   }
 }
 

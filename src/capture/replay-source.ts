@@ -34,6 +34,11 @@ export async function openReplaySource(path: string): Promise<FrameSource> {
     stop: () => {
       stopped = true;
     },
+    // A file has always an end soon; standard input may have none.
+    kill: () => {
+      stopped = true;
+      if (path === "-") process.stdin.destroy();
+    },
     ended: settled.promise,
   };
 }

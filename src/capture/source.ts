@@ -26,6 +26,8 @@ export interface FrameSource {
   readonly chunks: AsyncIterable<Buffer | typeof RESTARTED>;
   /** Asks for an orderly end: the rest of the ring and the final counters still come. */
   stop(): void;
+  /** Ends it at once, for one that does not end when asked to; what it still has is not read. */
+  kill(): void;
   /** Settles after the last chunk; rejects when the source failed rather than ended. */
   readonly ended: Promise<void>;
 }

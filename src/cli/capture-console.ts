@@ -1,6 +1,7 @@
 /**
  * What `capture` and `replay` say to people while they run and at their end.
  */
+import { NUMBERED_LOSS_REASONS } from "../health/ledger.ts";
 import { grouped, type StatusLine, startStatusLine } from "../health/status-line.ts";
 import { summaryJson, summaryText } from "../health/summary.ts";
 import type { CaptureResult, RunningCapture } from "../pipeline/capture.ts";
@@ -49,7 +50,7 @@ function statusOf({ ledger, sinks }: RunningCapture): () => string {
     const perSecond = (Number(seen - seenBefore) * 1000) / Math.max(1, nowMs - beforeMs);
     seenBefore = seen;
     beforeMs = nowMs;
-    const queued = sinks.otlp === undefined ? "" : ` · ${grouped(sinks.queuedRecords())} queued`;
+    const queued = sinks.otlp === undefined ? "" : ` · ${grouped(sinks.otlp.outlet.queuedRecords)} queued`;
     const exported = grouped(sum((balance) => balance.exported));
     const lost = grouped(sum((balance) => balance.lostTotal));
     return `${grouped(Math.round(perSecond))} events/s · ${exported} exported${queued} · ${lost} lost`;
@@ -72,9 +73,7 @@ export function printResult(
 /** Loss in the kernel is reported, but no failure of the run; damage and undelivered records are. */
 export function exitCodeOfCapture({ balances, damage }: CaptureResult): number {
   if (damage.failure !== undefined) return exitCodeOf(damage.failure.code);
-  const undelivered = balances.some(({ lost }) =>
-    ["refused", "rejected", "undelivered"].some((reason) => lost.has(reason)),
-  );
+  const undelivered = balances.some(({ lost }) => NUMBERED_LOSS_REASONS.some((reason) => lost.has(reason)));
   if (undelivered) return EXIT_DELIVERY_FAILED;
   const damaged = damage.malformedFrames + damage.unknownFrames + damage.skippedBytes + damage.tornTailBytes;
   return damaged > 0 ? EXIT_BAD_INPUT : EXIT_OK;

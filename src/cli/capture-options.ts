@@ -4,7 +4,7 @@
 import { type Command, Option } from "commander";
 import { describeOtlpOptions, type OtlpOptions } from "../delivery/otlp-options.ts";
 import type { SinkOptions } from "../pipeline/sinks.ts";
-import { addDeliveryOptions, type DeliveryFlags, resolveOtlp } from "./delivery-options.ts";
+import { addDeliveryOptions, type DeliveryFlags, resolveDelivery, resolveOtlp } from "./delivery-options.ts";
 import { parseDurationMs } from "./quantity.ts";
 
 /** Values of the options added by `addSinkOptions`. */
@@ -60,9 +60,7 @@ export function resolveSinks(
       otlp,
       output,
       withExtensions: flags.extensions === true,
-      queueBytesMax: flags.queueBytes,
-      batchBytesMax: flags.batchBytes,
-      requestsInFlight: flags.inFlight,
+      delivery: resolveDelivery(flags),
       report,
     },
     description: describe(otlp, output),

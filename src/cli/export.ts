@@ -7,7 +7,7 @@ import { describeOtlpOptions } from "../delivery/otlp-options.ts";
 import { grouped } from "../health/status-line.ts";
 import { type ExportBooks, type ExportResult, type RunningExport, startExport } from "../pipeline/export.ts";
 import { fileInput } from "../pipeline/stored-inputs.ts";
-import { addDeliveryOptions, type DeliveryFlags, resolveOtlp } from "./delivery-options.ts";
+import { addDeliveryOptions, type DeliveryFlags, resolveDelivery, resolveOtlp } from "./delivery-options.ts";
 import { addEncodingOptions, type EncodingFlags, resolveEncoding } from "./encoding-options.ts";
 import { EXIT_BAD_INPUT, EXIT_DELIVERY_FAILED, EXIT_OK, exitCodeOf } from "./exit-code.ts";
 import type { SetExitCode } from "./program.ts";
@@ -74,15 +74,13 @@ async function runExport(paths: string[], flags: ExportFlags, screen: ProgressLi
     otlp,
     encoding: resolveEncoding(flags),
     rejects: flags.rejects,
-    queueBytesMax: flags.queueBytes,
-    batchBytesMax: flags.batchBytes,
-    requestsInFlight: flags.inFlight,
+    delivery: resolveDelivery(flags),
     shutdownTimeoutMs: flags.shutdownTimeout,
     report: screen.print,
   });
   if (process.stderr.isTTY) screen.print(`exporting ${describeOtlpOptions(otlp)}; Ctrl-C ends it`);
   screen.watch(running.progress, () => running.counts.read, queuedText(running));
-  const unhandle = handleSignals({ command: undefined, stop: running.stop });
+  const unhandle = handleSignals({ command: undefined, stop: running.stop, abort: running.abort });
   const result = await running.result.finally(unhandle);
   screen.end();
   if (flags.summary === "text") screen.print(summary(result));
@@ -99,10 +97,11 @@ function lostTotal({ lost }: ExportBooks): number {
 }
 
 function summary({ books, stopped }: ExportResult): string {
-  const { read, exported, invalid, refused, lost } = books;
+  const { read, exported, spooled, invalid, refused, lost } = books;
   const lines = [
     `${grouped(read)} read = ${grouped(exported)} exported + ${grouped(invalid)} invalid + ` +
-      `${grouped(refused)} refused + ${grouped(lostTotal(books))} lost`,
+      `${grouped(refused)} refused + ${grouped(lostTotal(books))} lost` +
+      (spooled === 0 ? "" : ` + ${grouped(spooled)} in the spool`),
   ];
   for (const [reason, count] of lost) lines.push(`  lost: ${reason} ${grouped(count)}`);
   if (stopped) lines.push("stopped before the end of the input: the rest was not read");

@@ -1,8 +1,8 @@
 /**
  * What signals do to a run.
  *
- * Without a command, the first one ends the run in order and the second one at once. With a command, signals
- * are for the command, whose end ends the run.
+ * Without a command, the first one ends the run in order, the second one soon, with the spool in order and the books
+ * told, and the third one at once. With a command, signals are for the command, whose end ends the run.
  */
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
@@ -14,10 +14,10 @@ const HANDLED = { SIGHUP, SIGINT, SIGQUIT, SIGTERM } as const;
 const FROM_KEYS: readonly number[] = [SIGINT, SIGQUIT];
 
 /** What signals are for: a command, if there is one, and something that can be stopped. */
-export type Stoppable = Pick<RunningCapture, "command" | "stop">;
+export type Stoppable = Pick<RunningCapture, "command" | "stop" | "abort">;
 
 /** Handles signals for `running` until the returned function is called. */
-export function handleSignals({ command, stop }: Stoppable): () => void {
+export function handleSignals({ command, stop, abort }: Stoppable): () => void {
   let signals = 0;
   const onSignal = (_: NodeJS.Signals, number: number): void => {
     signals++;
@@ -25,8 +25,9 @@ export function handleSignals({ command, stop }: Stoppable): () => void {
       if (!FROM_KEYS.includes(number) || !inForeground()) command.forward(number);
       return;
     }
-    if (signals > 1) process.exit(128 + number);
-    stop();
+    if (signals > 2) process.exit(128 + number);
+    if (signals === 2) abort();
+    else stop();
   };
   for (const name of Object.keys(HANDLED)) process.on(name, onSignal);
   return () => {

@@ -132,7 +132,14 @@ class HttpSender implements Sender {
       const timer = timeoutMs === 0 ? undefined : setTimeout(() => end(new Timeout(timeoutMs)), timeoutMs);
       const abort = () => end(new Error("aborted"));
       signal.addEventListener("abort", abort, { once: true });
-      readResponse(request).then(resolve, reject).finally(settled);
+      readResponse(request)
+        .then(resolve, reject)
+        .finally(() => {
+          settled();
+          // Answered before it has read everything: nothing more may be read from the body, and this connection
+          // is of no use.
+          if (!request.writableFinished) request.destroy();
+        });
       request.end(body);
     });
   }

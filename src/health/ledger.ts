@@ -1,5 +1,5 @@
 /**
- * The books of a capture. For each probe, always: seen = exported + filtered + Σ lost(reason).
+ * The books of a capture. For each probe, always: seen = exported + spooled + filtered + Σ lost(reason).
  *
  * The kernel counts what a program saw, left out and lost; this process counts what became of each
  * emitted event. Counters only grow and are exact integers.
@@ -19,8 +19,10 @@ const UNNUMBERED_LOSS_REASONS = [
 export const NUMBERED_LOSS_REASONS = [
   /** Dropped because the queue was full. */
   "queue_full",
-  /** The spool file that held it was damaged. */
-  "damaged",
+  /** The spool could not be written, for another reason than room. */
+  "spool_failed",
+  /** The spool file that held it was damaged or gone. */
+  "spool_damaged",
   /** Older than the age that was asked for, and still not delivered. */
   "given_up",
   /** Refused for good by the collector. */
@@ -50,6 +52,8 @@ export interface ProbeBalance {
   probe: string;
   seen: bigint;
   exported: bigint;
+  /** On disk when the capture ended: the next one delivers them. */
+  spooled: bigint;
   filtered: bigint;
   lost: ReadonlyMap<string, bigint>;
   lostTotal: bigint;
@@ -58,10 +62,9 @@ export interface ProbeBalance {
 
 class Account {
   kernel: KernelCounts = { seen: 0n, emitted: 0n, filtered: 0n, lost: new Map() };
-  /** Totals of the probes before the one that runs now. */
-  earlier: KernelCounts = this.kernel;
   received = 0;
   exported = 0;
+  spooled = 0;
   readonly lost = new Map<ExportLossReason, number>();
 }
 
@@ -76,16 +79,7 @@ export class Ledger {
   /** Takes the kernel's latest totals; those of a probe that is not captured are all zero and left out. */
   kernel(probe: string, counts: KernelCounts): void {
     const account = this.#accounts.get(probe);
-    if (account !== undefined) account.kernel = sumOf(account.earlier, counts);
-  }
-
-  /**
-   * The probe has died and another one takes its place, which counts from zero. What the kernel emitted and nobody
-   * read is lost as `not_received`; what was read after its last counters counts as seen.
-   */
-  probeRestarted(): void {
-    this.close(false);
-    for (const account of this.#accounts.values()) account.earlier = account.kernel;
+    if (account !== undefined) account.kernel = counts;
   }
 
   /** One event's frame was read. */
@@ -96,6 +90,11 @@ export class Ledger {
   /** `count` events were acknowledged. */
   exported(probe: string, count: number): void {
     this.#account(probe).exported += count;
+  }
+
+  /** `count` events are on disk for the next run to deliver. */
+  spooled(probe: string, count: number): void {
+    this.#account(probe).spooled += count;
   }
 
   /** `count` events will not be exported. */
@@ -133,18 +132,10 @@ export class Ledger {
   }
 }
 
-function sumOf(one: KernelCounts, other: KernelCounts): KernelCounts {
-  const lost = new Map(one.lost);
-  for (const [reason, count] of other.lost) lost.set(reason, (lost.get(reason) ?? 0n) + count);
-  return {
-    seen: one.seen + other.seen,
-    emitted: one.emitted + other.emitted,
-    filtered: one.filtered + other.filtered,
-    lost,
-  };
-}
-
-function balance(probe: string, { kernel, exported, lost: exportLost }: Account): ProbeBalance {
+function balance(probe: string, account: Account): ProbeBalance {
+  const { kernel, lost: exportLost } = account;
+  const exported = BigInt(account.exported);
+  const spooled = BigInt(account.spooled);
   const lost = new Map<string, bigint>();
   for (const [reason, count] of kernel.lost) if (count > 0n) lost.set(reason, count);
   for (const [reason, count] of exportLost) if (count > 0) lost.set(reason, BigInt(count));
@@ -152,10 +143,11 @@ function balance(probe: string, { kernel, exported, lost: exportLost }: Account)
   return {
     probe,
     seen: kernel.seen,
-    exported: BigInt(exported),
+    exported,
+    spooled,
     filtered: kernel.filtered,
     lost,
     lostTotal,
-    pending: kernel.seen - BigInt(exported) - kernel.filtered - lostTotal,
+    pending: kernel.seen - exported - spooled - kernel.filtered - lostTotal,
   };
 }

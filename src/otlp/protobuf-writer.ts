@@ -84,10 +84,10 @@ export class ProtobufWriter {
     this.view = new DataView(this.buffer.buffer);
   }
 
-  /** Goes on in a new, empty buffer; the old one belongs to the caller from now on. */
-  release(capacityBytes: number): void {
-    this.buffer = Buffer.allocUnsafeSlow(capacityBytes);
-    this.view = new DataView(this.buffer.buffer);
+  /** Goes on in `next`, from its start; the old buffer belongs to the caller from now on. */
+  release(next: Buffer): void {
+    this.buffer = next;
+    this.view = new DataView(next.buffer);
     this.position = 0;
   }
 

@@ -14,6 +14,12 @@ import { LogRecordWriter } from "./log-record-writer.ts";
 import { ProtobufWriter, varintSize } from "./protobuf-writer.ts";
 import { type EncodedResource, type EncodedScope, encodeScope, evidenceScope } from "./resource.ts";
 
+/**
+ * Buffers kept for the next requests. A steady flow takes one for each that comes back; more would only be kept for
+ * nothing when a full queue has drained.
+ */
+const spareBuffersMax = 4;
+
 /** ExportLogsServiceRequest.resource_logs is field 1, ResourceLogs.scope_logs field 2; length-delimited. */
 const resourceLogsTag = 0x0a;
 const scopeLogsTag = 0x12;
@@ -50,6 +56,9 @@ export class RequestBuilder {
   #sections = new Map<EncodedResource, Section>();
   #current: Section | undefined;
   #runStart = 0;
+  /** Memory that bodies were given away in. */
+  readonly #lent = new WeakSet<ArrayBufferLike>();
+  readonly #spare: Buffer[] = [];
   /** Bytes of all sections, without the run that is being written. */
   #closedBytes = 0;
 
@@ -93,6 +102,16 @@ export class RequestBuilder {
     const { recordCount } = this.#records;
     this.#restart();
     return { body, recordCount };
+  }
+
+  /**
+   * Takes back the body of a request that is over and that nobody will read again: later requests are written over
+   * it. Otherwise memory grows with what the garbage collector has not come to yet, which is a lot of requests.
+   * Bodies that were made by somebody else are left alone.
+   */
+  recycle({ buffer }: Buffer): void {
+    if (!this.#lent.delete(buffer) || buffer.byteLength < this.#out.buffer.length) return;
+    if (this.#spare.length < spareBuffersMax) this.#spare.push(Buffer.from(buffer));
   }
 
   #switchTo(resource: EncodedResource): void {
@@ -162,7 +181,8 @@ export class RequestBuilder {
       body.copy(copy);
       return copy;
     }
-    out.release(buffer.length);
+    this.#lent.add(buffer.buffer);
+    out.release(this.#spare.pop() ?? Buffer.allocUnsafeSlow(buffer.length));
     return body;
   }
 

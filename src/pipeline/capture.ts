@@ -4,7 +4,7 @@
  * For the live probe, order matters. What needs the caller's rights (files, certificates, the command, the
  * probe) comes first, then root is given up, and only then the first event is read:
  *
- *   open sinks ─► launch CMD, held back ─► start probe ─► give up root ─► hello ─► let CMD go ─► pump
+ *   open files ─► launch CMD, held back ─► start probe ─► give up root ─► open spool ─► hello ─► let CMD go ─► pump
  */
 import { type LaunchedCommand, launchCommand } from "../capture/launch.ts";
 import { findProbeBinary } from "../capture/probe-binary.ts";
@@ -22,8 +22,8 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { Hello } from "../frames/control.ts";
 import { Ledger, type ProbeBalance } from "../health/ledger.ts";
 import { type FrameDamage, runFrameLoop } from "./frame-loop.ts";
-import { type Account, giveUpRoot, isRoot } from "./give-up-root.ts";
-import { openSinks, type SinkOptions, type Sinks } from "./sinks.ts";
+import { type Account, giveUpRoot, handOver, isRoot } from "./give-up-root.ts";
+import { type PreparedSinks, prepareSinks, type SinkOptions, type Sinks } from "./sinks.ts";
 
 /** How long the sinks may take to deliver the rest at the end. */
 export const SHUTDOWN_TIMEOUT_DEFAULT_MS = 30_000;
@@ -65,6 +65,8 @@ export interface RunningCapture {
   readonly command: LaunchedCommand | undefined;
   /** Ends it in order: what the kernel holds is still read and delivered. */
   stop(): void;
+  /** Ends it at once: what is not in the spool by then is counted as lost. */
+  abort(): void;
   readonly result: Promise<CaptureResult>;
 }
 
@@ -75,11 +77,15 @@ export async function startLiveCapture(
 ): Promise<RunningCapture> {
   const probePath = findProbeBinary();
   const ledger = new Ledger(options.events);
-  const sinks = await openSinks(options.sinks, ledger);
+  const prepared = await prepareSinks(options.sinks, ledger);
   const recording = options.recordPath === undefined ? undefined : await openRecording(options.recordPath);
   const command = options.command && (await launchCommand(probePath, options.command));
   const source = await startProbe(probePath, probeConfig(options, command), observer.onDiagnostic);
-  if (isRoot()) giveUpRoot(options.account);
+  const sinks = await startSinks(prepared, options).catch((error: unknown) => {
+    source.kill();
+    command?.release();
+    throw error;
+  });
   let durationTimer: NodeJS.Timeout | undefined;
   let commandStarted = false;
   const onHello = (hello: Hello): void => {
@@ -101,7 +107,17 @@ export async function startLiveCapture(
       clearTimeout(durationTimer);
       if (!commandStarted) command?.release();
     });
-  return { ledger, sinks, command, stop: pump.stop, result };
+  return { ledger, sinks, command, stop: pump.stop, abort: pump.abort, result };
+}
+
+/** The spool belongs to whom this process becomes. */
+async function startSinks(prepared: PreparedSinks, { sinks, account }: LiveCaptureOptions): Promise<Sinks> {
+  if (isRoot()) {
+    const { spool } = sinks.delivery.queue;
+    if (spool !== undefined) await handOver(spool.directory, account);
+    giveUpRoot(account);
+  }
+  return prepared.start();
 }
 
 /** Starts replaying a recording. */
@@ -111,14 +127,14 @@ export async function startReplay(
   onHello: (hello: Hello) => void,
 ): Promise<RunningCapture> {
   const ledger = new Ledger(CAPTURED_EVENTS);
-  const sinks = await openSinks(options.sinks, ledger);
+  const sinks = await (await prepareSinks(options.sinks, ledger)).start();
   const pump = new Pump(source, sinks, options.shutdownTimeoutMs);
   const result = pump.run(ledger, onHello).then((damage) => ({
     balances: ledger.balances(),
     damage,
     commandStarted: false,
   }));
-  return { ledger, sinks, command: undefined, stop: pump.stop, result };
+  return { ledger, sinks, command: undefined, stop: pump.stop, abort: pump.abort, result };
 }
 
 /** A source on its way through sinks, and the time it may take to end. */
@@ -140,9 +156,13 @@ class Pump {
     this.#source.stop();
     if (this.#timer !== undefined) return;
     this.#deadlineMs = performance.now() + this.#shutdownTimeoutMs;
-    this.#timer = setTimeout(() => {
-      for (const sink of this.#sinks.all) sink.abort();
-    }, this.#shutdownTimeoutMs);
+    this.#timer = setTimeout(this.abort, this.#shutdownTimeoutMs);
+  };
+
+  /** Neither the source nor a sink is waited for any longer: a probe may be stopped, a collector dead. */
+  readonly abort = (): void => {
+    this.#source.kill();
+    for (const sink of this.#sinks.all) sink.abort();
   };
 
   async run(ledger: Ledger, onHello: (hello: Hello) => void): Promise<FrameDamage> {

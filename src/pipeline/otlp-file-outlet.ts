@@ -18,10 +18,15 @@ export class OtlpFileOutlet implements RequestOutlet {
   readonly builder = new RequestBuilder();
   readonly #writer: LineWriter;
   readonly #format: OtlpFileFormat;
+  #sequence = 0;
 
   constructor(writer: LineWriter, format: OtlpFileFormat) {
     this.#writer = writer;
     this.#format = format;
+  }
+
+  next(): number {
+    return ++this.#sequence;
   }
 
   makeRoom(byteCount: number): void {

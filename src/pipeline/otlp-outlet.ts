@@ -1,58 +1,158 @@
 /**
- * Log records to a collector: batch, queue, deliver.
+ * Log records to a collector, as one numbered stream: batch, queue, deliver, and say what was lost.
  *
  *   record ──► request being built ──seal──► queue ──► N requests in flight ──► collector
+ *                   ▲                          │                  │
+ *                   └──── loss records ◄── dropped, refused ◄─────┘
  */
 import { createBatch } from "../delivery/batch.ts";
-import {
-  type Delivery,
-  type DeliveryCounters,
-  type Settlement,
-  startDelivery,
-} from "../delivery/delivery.ts";
+import type { DeadLetter } from "../delivery/dead-letter.ts";
+import { type Attempt, type Delivery, startDelivery } from "../delivery/delivery.ts";
+import type { DeliveryCounters } from "../delivery/delivery-books.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
-import type { DeliveryQueue } from "../delivery/queue.ts";
+import type { RequestFacts } from "../delivery/queue.ts";
+import type { Settlement } from "../delivery/settlement.ts";
+import { steadyUnixMs } from "../delivery/steady-clock.ts";
+import type { ExportLossReason } from "../health/ledger.ts";
+import { requestLosses } from "../health/loss.ts";
+import type { Loss } from "../health/loss-registry.ts";
+import type { ControlContext } from "../otlp/control-record.ts";
 import { RequestBuilder } from "../otlp/request-builder.ts";
+import type { EncodedResource } from "../otlp/resource.ts";
+import type { StreamCounts } from "../otlp/stream-record.ts";
+import { type DeliveryQueueOptions, type OpenedQueue, openQueue } from "./delivery-queue.ts";
+import { RecordTally } from "./record-tally.ts";
 import type { RequestOutlet } from "./request-outlet.ts";
+import { StreamReports } from "./stream-reports.ts";
+import { within } from "./within.ts";
+
+/** How long the end waits for the spool to take what is sealed, when the time to shut down is over. */
+const SPOOL_GRACE_MS = 2000;
+/** How often losses are looked for, and how often an empty queue is. */
+const LOOK_INTERVAL_MS = 1000;
+const EMPTY_INTERVAL_MS = 10;
+
+/** Where is booked what became of the records of this stream, by probe. */
+export interface RecordBooks {
+  /** Acknowledged. */
+  exported(probe: string, count: number): void;
+  lost(probe: string, reason: ExportLossReason, count: number): void;
+  /** On disk for the next run. */
+  spooled(probe: string, count: number): void;
+}
 
 export interface OtlpOutletOptions {
   readonly sender: Sender;
-  readonly queue: DeliveryQueue;
+  readonly queue: DeliveryQueueOptions;
+  /** 1 to 64 printable ASCII characters; no two streams have the same. */
+  readonly streamId: string;
+  /** Of the records that the stream says about itself. */
+  readonly resource: EncodedResource;
+  /** What makes records; `next` takes an index into it. */
+  readonly probes: readonly string[];
+  readonly books: RecordBooks;
+  /** Losses that only the caller can know, looked for every second. */
+  readonly findLosses?: (() => readonly Loss[]) | undefined;
   readonly batchBytesMax?: number | undefined;
   readonly batchAgeMaxMs?: number | undefined;
   readonly requestsInFlight?: number | undefined;
+  readonly lossIntervalMs?: number | undefined;
+  /** A request that is older is given up; by default none is. */
+  readonly maxAgeMs?: number | undefined;
+  readonly deadLetter?: DeadLetter | undefined;
+  readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
   /** Gets one line about each kind of trouble, at intervals. */
   readonly report: (line: string) => void;
-  /** Told of each request before it is offered to the queue. */
-  readonly onSealed?: (request: SealedRequest) => void;
-  /** Told once of each request that the collector has answered for good. */
-  readonly onSettled?: (request: SealedRequest, settlement: Settlement) => void;
 }
 
-/** The way of records to a collector; `counters` are those of its delivery. */
+/** What became of records that earlier runs left in the spool. */
+export interface EarlierRecords {
+  readonly recovered: number;
+  readonly accepted: number;
+  readonly lost: number;
+}
+
+/** Opens the queue, begins the stream, and delivers from now on. Throws what opening the spool does. */
+export async function openOtlpOutlet(options: OtlpOutletOptions): Promise<OtlpOutlet> {
+  const early: [RequestFacts, ExportLossReason][] = [];
+  let dropped = (request: RequestFacts, reason: ExportLossReason): void => void early.push([request, reason]);
+  const opened = await openQueue(options.queue, (...drop) => dropped(...drop), options.report);
+  const outlet = new OtlpOutlet(options, opened);
+  dropped = (...drop) => outlet.dropped(...drop);
+  for (const drop of early) outlet.dropped(...drop);
+  await outlet.begin();
+  return outlet;
+}
+
+/** The way of records to a collector. */
 export class OtlpOutlet implements RequestOutlet {
   readonly builder = new RequestBuilder();
   readonly #options: OtlpOutletOptions;
+  readonly #opened: OpenedQueue;
   readonly #batch;
   readonly #delivery: Delivery;
+  readonly #reports: StreamReports;
+  readonly #tally: RecordTally;
   /** What the queue has no room for yet. */
   readonly #offers = new Set<Promise<void>>();
   readonly #aborted = Promise.withResolvers<void>();
+  readonly #timer: NodeJS.Timeout;
+  #isAborted = false;
+  #isEndLost = false;
+  #sequence = 0;
+  #firstSequence = 1;
+  #lookAtMs = 0;
+  #earlier = { recovered: 0, accepted: 0, lost: 0 };
 
-  constructor(options: OtlpOutletOptions) {
+  constructor(options: OtlpOutletOptions, opened: OpenedQueue) {
     this.#options = options;
+    this.#opened = opened;
+    this.#tally = new RecordTally(options.probes);
+    this.#reports = new StreamReports({
+      streamId: options.streamId,
+      lossIntervalMs: options.lossIntervalMs,
+      append: (write) => this.#control(write),
+    });
+    const { batchBytesMax, batchAgeMaxMs, requestsInFlight, deadLetter, onAttempt } = options;
     this.#batch = createBatch({
-      ...(options.batchBytesMax === undefined ? {} : { bytesMax: options.batchBytesMax }),
-      ...(options.batchAgeMaxMs === undefined ? {} : { ageMaxMs: options.batchAgeMaxMs }),
+      ...(batchBytesMax !== undefined && { bytesMax: batchBytesMax }),
+      ...(batchAgeMaxMs !== undefined && { ageMaxMs: batchAgeMaxMs }),
       seal: () => this.#seal(),
     });
     this.#delivery = startDelivery({
-      queue: options.queue,
+      queue: opened.queue,
       sender: options.sender,
-      ...(options.requestsInFlight === undefined ? {} : { requestsInFlight: options.requestsInFlight }),
       report: options.report,
-      ...(options.onSettled === undefined ? {} : { onSettled: options.onSettled }),
+      onSettled: (settlement) => this.#settle(settlement),
+      ...(requestsInFlight !== undefined && { requestsInFlight }),
+      ...(options.maxAgeMs !== undefined && { retry: { maxAgeMs: options.maxAgeMs } }),
+      ...(deadLetter !== undefined && { deadLetter }),
+      ...(onAttempt !== undefined && { onAttempt }),
     });
+    this.#timer = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
+  }
+
+  /** The first record of the stream, and one about each that an earlier run did not end. */
+  async begin(): Promise<void> {
+    this.#reports.begin();
+    const { disk } = this.#opened;
+    if (disk === undefined) return;
+    const { streams, unendedStreams, records } = disk.recovered;
+    this.#earlier.recovered = records;
+    await disk.beginStream(this.#options.streamId);
+    for (const streamId of unendedStreams) {
+      this.#reports.unended(streamId, streams.get(streamId)?.lastSequence);
+    }
+    this.#batch.flush();
+    const told = [...this.#offers];
+    // Once it is said, in the spool or to the collector, an earlier stream needs no more saying.
+    void Promise.all(told).then(() => Promise.all(unendedStreams.map((id) => disk.endStream(id))));
+  }
+
+  /** The place in the stream of the next record, which `probe` has made. */
+  next(probe: number): number {
+    this.#tally.add(probe);
+    return ++this.#sequence;
   }
 
   makeRoom(byteCount: number): void {
@@ -63,29 +163,87 @@ export class OtlpOutlet implements RequestOutlet {
     this.#batch.grown(this.builder.byteLength);
   }
 
-  /** Sends what is there without waiting for more. */
-  flush(): void {
-    this.#batch.flush();
-  }
-
   async ready(): Promise<void> {
+    if (performance.now() >= this.#lookAtMs) this.#look();
     await this.#admitted();
   }
 
   abort(): void {
+    this.#isAborted = true;
     this.#aborted.resolve();
     void this.#delivery.abort();
   }
 
-  async end(timeoutMs: number): Promise<void> {
+  /**
+   * Delivers what is there; says how the stream ends; delivers that. What is not delivered in time stays in the
+   * spool, or is lost as `undelivered`. `counts` are asked for when nothing more can be lost on the way here.
+   */
+  async end(timeoutMs: number, counts: () => readonly StreamCounts[] = () => []): Promise<void> {
+    clearInterval(this.#timer);
+    const deadlineMs = performance.now() + timeoutMs;
+    const leftMs = () => (this.#isAborted ? 0 : Math.max(0, deadlineMs - performance.now()));
     this.#batch.flush();
-    // Waiting offers are admitted while deliveries go on; the queue is closed to new ones only after them.
-    const timeLeftMs = await within(this.#admitted(), timeoutMs);
-    await this.#delivery.drain(timeLeftMs);
+    // First what is there, so that what the collector says of it can still be reported.
+    await within(this.#admitted(), leftMs());
+    await this.#emptied(leftMs);
+    this.#findLosses();
+    this.#reports.end(counts());
+    this.#batch.flush();
+    const { disk } = this.#opened;
+    await within(this.#admitted(), disk === undefined ? leftMs() : leftMs() + SPOOL_GRACE_MS);
+    const isEnded = this.#offers.size === 0;
+    await this.#delivery.drain(leftMs());
+    if (isEnded && !this.#isEndLost) await disk?.endStream(this.#options.streamId);
+    await disk?.end();
+    // The offers that waited are refused by now, and booked.
+    await Promise.all(this.#offers);
+    this.#bookRest();
   }
 
   counters(): DeliveryCounters {
     return this.#delivery.counters();
+  }
+
+  get earlier(): EarlierRecords {
+    return this.#earlier;
+  }
+
+  /** Records that wait for an acknowledgement. */
+  get queuedRecords(): number {
+    return this.#opened.queue.stats().records;
+  }
+
+  get opened(): OpenedQueue {
+    return this.#opened;
+  }
+
+  /** Highest number given so far. */
+  get lastSequence(): number {
+    return this.#sequence;
+  }
+
+  /** The queue has lost a request. */
+  dropped(request: RequestFacts, reason: ExportLossReason): void {
+    this.#account(request, new Map([[reason, request.recordCount]]));
+  }
+
+  #control(write: (builder: RequestBuilder, context: ControlContext) => void): void {
+    const { streamId, resource } = this.#options;
+    const sequence = this.next(this.#tally.control);
+    const observedTimeUnixNano = nowUnixNano();
+    write(this.builder, { resource, streamId, sequence, observedTimeUnixNano });
+    this.grown();
+  }
+
+  #look(): void {
+    this.#lookAtMs = performance.now() + LOOK_INTERVAL_MS;
+    this.#findLosses();
+    this.#reports.report(this.#lookAtMs);
+  }
+
+  #findLosses(): void {
+    const losses = this.#options.findLosses?.();
+    if (losses !== undefined) this.#reports.lost(losses);
   }
 
   /** Resolves when the queue has taken all that was offered so far. */
@@ -94,27 +252,81 @@ export class OtlpOutlet implements RequestOutlet {
     return Promise.race([Promise.all(this.#offers), this.#aborted.promise]);
   }
 
+  async #emptied(leftMs: () => number): Promise<void> {
+    while (this.#opened.queue.stats().requests > 0 && leftMs() > 0) {
+      await new Promise((resolve) => setTimeout(resolve, EMPTY_INTERVAL_MS));
+    }
+  }
+
   #seal(): void {
-    const request = { ...this.builder.seal(), sealedAtMs: performance.now() };
-    this.#options.onSealed?.(request);
-    // Refused because the queue is closed: its records stay outstanding, and whoever counts them says so at the end.
-    const offer: Promise<void> = this.#options.queue
+    const { streamId } = this.#options;
+    const request: SealedRequest = {
+      ...this.builder.seal(),
+      sealedAtUnixMs: steadyUnixMs(),
+      streamId,
+      firstSequence: this.#firstSequence,
+      lastSequence: this.#sequence,
+      recordsByProbe: this.#tally.seal(),
+    };
+    this.#firstSequence = this.#sequence + 1;
+    this.#reports.sealed(request);
+    const offer: Promise<void> = this.#opened.queue
       .offer(request)
-      .catch(() => {})
+      .catch(() => this.dropped(request, "undelivered"))
       .then(() => void this.#offers.delete(offer));
     this.#offers.add(offer);
   }
+
+  #settle({ request, rejectedRecords, lost, lostSequences, keptRecords }: Settlement): void {
+    // It is in the queue again, whole.
+    if (keptRecords > 0) return;
+    const reasons = new Map<ExportLossReason, number>(lost);
+    if (rejectedRecords > 0) reasons.set("rejected", rejectedRecords);
+    this.#account(request, reasons, lostSequences);
+    if (this.#opened.disk === undefined) this.builder.recycle(request.body);
+  }
+
+  /** Books what became of a request: some of it is lost, the rest has arrived. */
+  #account(
+    request: RequestFacts,
+    lost: ReadonlyMap<ExportLossReason, number>,
+    lostSequences?: Settlement["lostSequences"],
+  ): void {
+    const firstTimeUnixNano = BigInt(Math.round(request.sealedAtUnixMs)) * 1_000_000n;
+    const window = { firstTimeUnixNano, lastTimeUnixNano: nowUnixNano() };
+    const losses =
+      lost.size === 0
+        ? []
+        : requestLosses(request, { lost, window, ...(lostSequences !== undefined && { lostSequences }) });
+    this.#reports.lost(losses);
+    if (request.streamId !== this.#options.streamId) {
+      const lostRecords = losses.reduce((sum, { count }) => sum + Number(count), 0);
+      this.#earlier.lost += lostRecords;
+      this.#earlier.accepted += request.recordCount - lostRecords;
+      return;
+    }
+    this.#reports.settled(request, losses.length === 0);
+    // Only of use at the end, when the highest number is that of the stream's end.
+    this.#isEndLost = losses.length > 0 && request.lastSequence === this.#sequence;
+    const { books } = this.#options;
+    const arrived = new Map(request.recordsByProbe);
+    for (const { probe, reason, count } of losses) {
+      const records = Number(count);
+      arrived.set(probe, (arrived.get(probe) ?? 0) - records);
+      if (this.#tally.settle(probe, records)) books.lost(probe, reason as ExportLossReason, records);
+    }
+    for (const [probe, count] of arrived) if (this.#tally.settle(probe, count)) books.exported(probe, count);
+  }
+
+  #bookRest(): void {
+    const { books } = this.#options;
+    for (const [probe, count] of this.#tally.outstanding()) {
+      if (this.#opened.disk === undefined) books.lost(probe, "undelivered", count);
+      else books.spooled(probe, count);
+    }
+  }
 }
 
-/** Waits for `work`, at most `timeoutMs`; the time that is left. */
-async function within(work: Promise<unknown> | undefined, timeoutMs: number): Promise<number> {
-  if (work === undefined) return timeoutMs;
-  const startedMs = performance.now();
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([work.catch(() => {}), timeout]);
-  clearTimeout(timer);
-  return Math.max(0, timeoutMs - (performance.now() - startedMs));
+function nowUnixNano(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
 }

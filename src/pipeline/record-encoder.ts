@@ -6,7 +6,7 @@ import { decodeRequest } from "../otlp/decode-request.ts";
 import { encodeRecord, type RecordMeta } from "../otlp/encode-record.ts";
 import { type RecordClock, readRecordTime } from "../otlp/record-clock.ts";
 import { RequestBuilder } from "../otlp/request-builder.ts";
-import type { ResourceSource } from "../otlp/resource.ts";
+import type { EncodedResource, ResourceSource } from "../otlp/resource.ts";
 import { type LimitedStore, storeRefusal, textBytesSafe } from "../otlp/store-limits.ts";
 import { detectBaseResource } from "./base-resource.ts";
 
@@ -20,14 +20,13 @@ export interface EncodingOptions {
   readonly limits?: LimitedStore | undefined;
 }
 
-/** Encodes records one after another, and numbers those that it has encoded. */
+/** Encodes records one after another. */
 export class RecordEncoder {
   readonly #options: EncodingOptions;
   readonly #resources: Readonly<Record<"boot" | "realtime", ResourceSource>>;
   readonly #textBytesSafe: number;
   /** Where records are measured before they are written. */
   readonly #scratch = new RequestBuilder({ capacityBytes: 64 * 1024 });
-  #sequence = 0;
   #observedTimeUnixNano = 0n;
 
   constructor(options: EncodingOptions, resources: Readonly<Record<"boot" | "realtime", ResourceSource>>) {
@@ -39,6 +38,11 @@ export class RecordEncoder {
     this.observe();
   }
 
+  /** Of a host without containers, for what a stream says about itself. */
+  get hostResource(): EncodedResource {
+    return this.#resources.realtime.resourceFor(undefined, undefined);
+  }
+
   /** ObservedTimestamp of the records from now on: when they were read. */
   observe(): void {
     this.#observedTimeUnixNano = BigInt(Date.now()) * 1_000_000n;
@@ -48,13 +52,14 @@ export class RecordEncoder {
   refusal(record: EvidenceRecord, textBytes: number): string | undefined {
     const { limits } = this.#options;
     if (limits === undefined || textBytes <= this.#textBytesSafe) return undefined;
-    encodeRecord(this.#scratch, record, this.#meta(record, this.#sequence + 1));
+    encodeRecord(this.#scratch, record, this.#meta(record, Number.MAX_SAFE_INTEGER));
     const [decoded] = decodeRequest(this.#scratch.seal().body);
     return decoded && storeRefusal(limits, decoded);
   }
 
-  encode(builder: RequestBuilder, record: EvidenceRecord): void {
-    encodeRecord(builder, record, this.#meta(record, ++this.#sequence));
+  /** `sequence` is the record's place in the stream. */
+  encode(builder: RequestBuilder, record: EvidenceRecord, sequence: number): void {
+    encodeRecord(builder, record, this.#meta(record, sequence));
   }
 
   #meta(record: EvidenceRecord, sequence: number): RecordMeta {

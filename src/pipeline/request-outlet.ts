@@ -6,6 +6,8 @@ import type { RequestBuilder } from "../otlp/request-builder.ts";
 export interface RequestOutlet {
   /** The request being built. */
   readonly builder: RequestBuilder;
+  /** The place in the stream of the next record, which this one of the probes has made. */
+  next(probe: number): number;
   /** Before a record of at most `byteCount` bytes: sends what is there first where the two don't fit together. */
   makeRoom(byteCount: number): void;
   /** After records were written. */

@@ -3,6 +3,7 @@
  * counted, and the rest goes on.
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { eventTypes } from "../otlp/mapping.ts";
 import { createEvidenceReader, oneLine } from "./evidence-reader.ts";
 import type { LineWriter } from "./line-writer.ts";
 import type { RecordEncoder } from "./record-encoder.ts";
@@ -83,7 +84,7 @@ function createVisitor(options: SendOptions): InputVisitor {
         return;
       }
       if (body.length > TEXT_BYTES_SMALL) outlet.makeRoom(body.length * GROWTH_MAX + RECORD_BYTES_BASE);
-      encoder.encode(outlet.builder, record);
+      encoder.encode(outlet.builder, record, outlet.next(eventTypes.indexOf(record.event.type)));
       counts.read++;
       counts.encoded++;
       outlet.grown();

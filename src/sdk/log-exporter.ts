@@ -8,10 +8,12 @@ import { context, diag } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode, suppressTracing } from "@opentelemetry/core";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import { BATCH_BYTES_MAX, type Batch, createBatch } from "../delivery/batch.ts";
-import { type Delivery, type Settlement, startDelivery } from "../delivery/delivery.ts";
+import { type Delivery, startDelivery } from "../delivery/delivery.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
 import type { DeliveryQueue } from "../delivery/queue.ts";
 import { createReport, REPORT_INTERVAL_MS, type Report } from "../delivery/report.ts";
+import type { Settlement } from "../delivery/settlement.ts";
+import { steadyUnixMs } from "../delivery/steady-clock.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import {
   BACKPRESSURE_MAX_MS,
@@ -81,7 +83,7 @@ class DurableLogExporter implements EvidenceLogExporter {
       ...(options.requestsInFlight === undefined ? {} : { requestsInFlight: options.requestsInFlight }),
       retry: defined(options.retry ?? {}),
       report: options.report,
-      onSettled: (request, settlement) => this.#settle(request, settlement),
+      onSettled: (settlement) => this.#settle(settlement),
     });
   }
 
@@ -194,7 +196,7 @@ class DurableLogExporter implements EvidenceLogExporter {
     const recordCount = this.#parts.reduce((sum, part) => sum + part.recordCount, 0);
     this.#parts = [];
     this.#batchBytes = 0;
-    const request = { body, recordCount, sealedAtMs: performance.now() };
+    const request = { body, recordCount, sealedAtUnixMs: steadyUnixMs() };
     const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#unsettled.set(request, { settled: promise, settle: resolve });
     this.#offeredBytes += body.byteLength;
@@ -208,16 +210,16 @@ class DurableLogExporter implements EvidenceLogExporter {
     this.#offers.add(offer);
   }
 
-  #settle(request: SealedRequest, settlement: Settlement): void {
-    const rejected = settlement.kind === "lost" ? request.recordCount : settlement.rejectedRecords;
-    this.#accepted += request.recordCount - rejected;
-    this.#pending -= request.recordCount - rejected;
-    if (rejected > 0) {
-      // The delivery has reported it.
-      const reason = settlement.kind === "lost" ? settlement.reason : REJECTED;
-      this.#book(reason, rejected, settlement.message);
-    }
-    this.#forget(request, rejected === 0);
+  #settle({ request, acceptedRecords, rejectedRecords, lost, keptRecords, message }: Settlement): void {
+    // It is in the queue again, whole.
+    if (keptRecords > 0) return;
+    this.#accepted += acceptedRecords;
+    this.#pending -= acceptedRecords;
+    // The delivery has reported them.
+    const said = message === "" ? undefined : message;
+    for (const [reason, records] of lost) this.#book(reason, records, said);
+    if (rejectedRecords > 0) this.#book(REJECTED, rejectedRecords, said);
+    this.#forget(request, acceptedRecords === request.recordCount);
   }
 
   #drop(request: SealedRequest, reason: string, message?: string): void {

@@ -32,9 +32,11 @@ describe("the dead-letter file", () => {
   /** What `convert` finds in the file. */
   async function stored(): Promise<number[]> {
     const sequences: number[] = [];
-    for await (const item of readStoredRequests(path)) {
-      assert.equal(item.kind, "request");
-      if (item.kind === "request") sequences.push(...sequencesIn(item.body));
+    for await (const items of readStoredRequests(path)) {
+      for (const item of items) {
+        assert.equal(item.kind, "request");
+        if (item.kind === "request") sequences.push(...sequencesIn(item.body));
+      }
     }
     return sequences;
   }

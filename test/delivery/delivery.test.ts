@@ -77,32 +77,6 @@ describe("delivery", () => {
     assert.equal(times.length, 3);
   });
 
-  it("says once what became of each request: accepted, refused for good, or given up", async () => {
-    const settled: [number | undefined, string][] = [];
-    const { delivery } = await start(
-      [numbered(1), numbered(2), numbered(3)],
-      async (request, attempt) => {
-        if (numberOf(request) === 1) return attempt === 1 ? DOWN : { ...ACCEPTED, rejectedRecords: 1 };
-        return numberOf(request) === 2 ? { kind: "permanent", reason: "http 400" } : DOWN;
-      },
-      {
-        requestsInFlight: 1,
-        retry: { ...FAST, maxElapsedMs: 30 },
-        onSettled: (request, settlement) =>
-          settled.push([
-            numberOf(request),
-            settlement.kind === "lost" ? settlement.reason : `rejected ${settlement.rejectedRecords}`,
-          ]),
-      },
-    );
-    await delivery.drain(2000);
-    assert.deepEqual(settled, [
-      [1, "rejected 1"],
-      [2, "http 400"],
-      [3, "given up"],
-    ]);
-  });
-
   it("counts partial success as rejected, never more than was sent, and says it", async () => {
     const { delivery, lines } = await start([sealed(10, 8), sealed(11, 2)], async (request) => ({
       kind: "accepted",

@@ -137,8 +137,8 @@ for (const protocol of ["grpc", "http/protobuf"] as const) {
         assert.deepEqual(settled[0]?.lost, new Map([["too_large", 1]]));
         assert.deepEqual(settled[0]?.lostSequences, [{ first: 124, last: 124 }]);
         const kept: number[] = [];
-        for await (const item of readStoredRequests(path)) {
-          if (item.kind === "request") kept.push(...sequencesIn(item.body));
+        for await (const items of readStoredRequests(path)) {
+          for (const item of items) if (item.kind === "request") kept.push(...sequencesIn(item.body));
         }
         assert.deepEqual(kept, [124]);
       } finally {

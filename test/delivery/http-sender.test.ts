@@ -211,6 +211,21 @@ describe("the HTTP sender", () => {
     assert.equal(outcome.kind, "accepted");
   });
 
+  it("reads nothing more from a body that was answered before it was read, on a connection of its own", async () => {
+    const ports = new Set<number | undefined>();
+    const port = await serve((request, response) => {
+      ports.add(request.socket.remotePort);
+      response.end();
+    });
+    const sender = createSender(optionsFor("http/protobuf", port));
+    for (let count = 0; count < 2; count++) {
+      // More than both ends of a connection buffer.
+      assert.equal((await sender.send(sealed(32 * 1024 * 1024), never)).kind, "accepted");
+    }
+    await sender.close();
+    assert.equal(ports.size, 2);
+  });
+
   it("ends at once when aborted", async () => {
     const port = await serve(() => {});
     const sender = createSender(optionsFor("http/protobuf", port, { timeoutMs: 0 }));

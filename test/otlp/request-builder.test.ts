@@ -46,6 +46,25 @@ describe("a request builder", () => {
     }
   });
 
+  it("writes over the bodies that it gets back, and over no other", () => {
+    const builder = new RequestBuilder({ capacityBytes: 8192 });
+    const seal = (path: string) => {
+      while (builder.byteLength < 5000) writeOpen(builder.use(host), path, builder.recordCount);
+      return builder.seal().body;
+    };
+    const [first, second] = [seal("/first"), seal("/second")];
+    const copies = [Buffer.from(first), Buffer.from(second)];
+    // Somebody else's memory, and a body that was given back twice.
+    builder.recycle(Buffer.from(second));
+    builder.recycle(first);
+    builder.recycle(first);
+    const memory = [1, 2, 3].map(() => seal("/later").buffer);
+    assert.equal(new Set([...memory, second.buffer]).size, 4, "no two bodies share memory");
+    assert.ok(memory.includes(first.buffer), "the memory that came back is used again");
+    assert.ok(second.equals(copies[1] as Buffer));
+    assert.ok(!first.equals(copies[0] as Buffer));
+  });
+
   it("puts the records of one resource together, in their order", () => {
     const builder = new RequestBuilder();
     for (let index = 0; index < 6; index++)

@@ -1,0 +1,101 @@
+/**
+ * What stands in a stream beside its evidence: that it began and ended, that earlier ones never did, and what was
+ * lost. Each report is a record of the stream like any other; one that is lost itself is written again.
+ *
+ *   lost ──► registry ──report──► request being built ──sealed──► under way ──settled──► forgotten, or written again
+ */
+import type { RequestFacts } from "../delivery/queue.ts";
+import { type Loss, LossRegistry } from "../health/loss-registry.ts";
+import type { ControlContext } from "../otlp/control-record.ts";
+import { encodeLossRecord, type LossRecord } from "../otlp/loss-record.ts";
+import type { RequestBuilder } from "../otlp/request-builder.ts";
+import { encodeStreamRecord, type StreamCounts, type StreamRecord } from "../otlp/stream-record.ts";
+
+/** Default of `lossIntervalMs`. */
+export const LOSS_INTERVAL_MS = 10_000;
+
+export interface StreamReportsOptions {
+  readonly streamId: string;
+  /** Shortest time between two loss records of one reason and probe. */
+  readonly lossIntervalMs?: number | undefined;
+  /** Gives a record its place in the stream and has it written into the request being built. */
+  readonly append: (write: (builder: RequestBuilder, context: ControlContext) => void) => void;
+}
+
+export class StreamReports {
+  readonly #options: StreamReportsOptions;
+  readonly #losses: LossRegistry;
+  /** In the request being built. */
+  #written: LossRecord[] = [];
+  /** By the first sequence number of the request that they are in. */
+  readonly #underWay = new Map<number, readonly LossRecord[]>();
+
+  constructor(options: StreamReportsOptions) {
+    this.#options = options;
+    const { streamId, lossIntervalMs = LOSS_INTERVAL_MS } = options;
+    this.#losses = new LossRegistry({ streamId, intervalMs: lossIntervalMs });
+  }
+
+  /** Losses that no delivered record has reported. */
+  get pending(): number {
+    return this.#losses.pending;
+  }
+
+  begin(): void {
+    this.#stream({ state: "start" });
+  }
+
+  /** Says of a stream of an earlier run that it never ended. */
+  unended(streamId: string, lastSequence: number | undefined): void {
+    this.#stream({ streamId, state: "unended", ...(lastSequence !== undefined && { lastSequence }) });
+  }
+
+  lost(losses: readonly Loss[]): void {
+    for (const loss of losses) this.#losses.add(loss);
+  }
+
+  /** Writes the losses that are due. `nowMs` is of a clock that never steps. */
+  report(nowMs: number): void {
+    if (this.#losses.pending > 0) this.#write(this.#losses.take(nowMs));
+  }
+
+  /** Writes everything that is left to say, the end last. */
+  end(counts: readonly StreamCounts[]): void {
+    this.#write(this.#losses.takeAll());
+    this.#stream({ state: "end", counts });
+  }
+
+  /** The request being built, with what was written since the last, is this one. */
+  sealed({ firstSequence }: RequestFacts): void {
+    if (this.#written.length === 0 || firstSequence === undefined) return;
+    this.#underWay.set(firstSequence, this.#written);
+    this.#written = [];
+  }
+
+  /** A request of this stream has arrived whole, or has not. */
+  settled({ firstSequence }: RequestFacts, arrived: boolean): void {
+    if (this.#underWay.size === 0 || firstSequence === undefined) return;
+    for (const loss of this.#underWay.get(firstSequence) ?? []) {
+      if (arrived) this.#losses.delivered(loss);
+      else this.#losses.undelivered(loss);
+    }
+    this.#underWay.delete(firstSequence);
+  }
+
+  #write(losses: readonly LossRecord[]): void {
+    for (const loss of losses) {
+      // Before it is appended: that may seal the request.
+      this.#written.push(loss);
+      this.#options.append((builder, context) => encodeLossRecord(builder, loss, context));
+    }
+  }
+
+  #stream({ counts = [], ...state }: Partial<StreamRecord> & Pick<StreamRecord, "state">): void {
+    this.#options.append((builder, context) => {
+      const { streamId, sequence, observedTimeUnixNano } = context;
+      const own = state.state === "end" ? { lastSequence: sequence } : {};
+      const record = { streamId, timeUnixNano: observedTimeUnixNano, counts, ...own, ...state };
+      encodeStreamRecord(builder, record, context);
+    });
+  }
+}
