@@ -11,9 +11,7 @@
  * passed over.
  */
 
-import { RuntimeEvidenceError } from "../evidence/error.ts";
-import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
-import { unzstdMessage } from "./unzstd.ts";
+import { type MessageSplitter, overLimitReason, type SplitItem } from "./stored-item.ts";
 import { isZstd } from "./zstd-steps.ts";
 
 const PREFIX_BYTES = 4;
@@ -36,8 +34,8 @@ export class FramedProtobufSplitter implements MessageSplitter {
     this.#messageBytesMax = messageBytesMax;
   }
 
-  push(chunk: Buffer): StoredItem[] {
-    const items: StoredItem[] = [];
+  push(chunk: Buffer): SplitItem[] {
+    const items: SplitItem[] = [];
     let index = 0;
     while (index < chunk.length) {
       if (this.#prefixFilled < PREFIX_BYTES) index = this.#readPrefix(chunk, index);
@@ -51,7 +49,7 @@ export class FramedProtobufSplitter implements MessageSplitter {
     return items;
   }
 
-  end(): StoredItem[] {
+  end(): SplitItem[] {
     const offset = this.#frameOffset;
     if (this.#prefixFilled === 0) return [];
     if (this.#isOverLimit()) return [this.#overLimit()];
@@ -75,7 +73,7 @@ export class FramedProtobufSplitter implements MessageSplitter {
     this.#missing = length;
   }
 
-  #endMessage(items: StoredItem[]): void {
+  #endMessage(items: SplitItem[]): void {
     if (this.#isOverLimit()) items.push(this.#overLimit());
     else if (this.#length > 0) items.push(this.#message());
     this.#frameOffset += PREFIX_BYTES + this.#length;
@@ -84,32 +82,23 @@ export class FramedProtobufSplitter implements MessageSplitter {
     if (this.#parts.length > 0) this.#parts = [];
   }
 
-  #message(): StoredItem {
+  #message(): SplitItem {
     const stored = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
     const offset = this.#frameOffset + PREFIX_BYTES;
-    let body = stored;
-    if (isZstd(stored)) {
-      try {
-        body = unzstdMessage(stored, this.#messageBytesMax);
-      } catch (thrown) {
-        return { kind: "rejected", offset, reason: this.#unreadable(thrown) };
-      }
-    }
-    return { kind: "request", encoding: body[0] === OPEN_BRACE ? "json" : "protobuf", body, offset };
-  }
-
-  #unreadable(thrown: unknown): string {
-    if ((thrown as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
-      return `message decompresses to more than the limit of ${this.#messageBytesMax} bytes`;
-    }
-    return `message is damaged zstd: ${RuntimeEvidenceError.from(thrown).message}`;
+    if (isZstd(stored)) return { kind: "compressed", body: stored, offset };
+    return {
+      kind: "request",
+      encoding: stored[0] === OPEN_BRACE ? "json" : "protobuf",
+      body: stored,
+      offset,
+    };
   }
 
   #isOverLimit(): boolean {
     return this.#length > this.#messageBytesMax;
   }
 
-  #overLimit(): StoredItem {
+  #overLimit(): SplitItem {
     const skipped = this.#length - this.#missing;
     const reason = `${overLimitReason(this.#length, this.#messageBytesMax)}; skipped ${skipped} bytes`;
     return { kind: "rejected", offset: this.#frameOffset + PREFIX_BYTES, reason };
