@@ -11,6 +11,7 @@
  * passed over.
  */
 
+import { MessageBytes } from "./message-bytes.ts";
 import { type MessageSplitter, overLimitReason, type SplitItem } from "./stored-item.ts";
 import { isZstd } from "./zstd-steps.ts";
 
@@ -22,8 +23,8 @@ export class FramedProtobufSplitter implements MessageSplitter {
   readonly #messageBytesMax: number;
   readonly #prefix = Buffer.alloc(PREFIX_BYTES);
   #prefixFilled = 0;
-  /** Kept bytes of the message that goes on; stays empty for one over the limit. */
-  #parts: Buffer[] = [];
+  /** The message so far; stays empty for one over the limit. */
+  readonly #kept: MessageBytes;
   #length = 0;
   /** Bytes of the message that are still to come. */
   #missing = 0;
@@ -32,6 +33,7 @@ export class FramedProtobufSplitter implements MessageSplitter {
 
   constructor(messageBytesMax: number) {
     this.#messageBytesMax = messageBytesMax;
+    this.#kept = new MessageBytes(messageBytesMax);
   }
 
   push(chunk: Buffer): SplitItem[] {
@@ -41,7 +43,7 @@ export class FramedProtobufSplitter implements MessageSplitter {
       if (this.#prefixFilled < PREFIX_BYTES) index = this.#readPrefix(chunk, index);
       if (this.#prefixFilled < PREFIX_BYTES) break;
       const end = Math.min(index + this.#missing, chunk.length);
-      if (end > index && !this.#isOverLimit()) this.#parts.push(chunk.subarray(index, end));
+      if (end > index && !this.#isOverLimit()) this.#kept.append(chunk.subarray(index, end));
       this.#missing -= end - index;
       index = end;
       if (this.#missing === 0) this.#endMessage(items);
@@ -79,11 +81,10 @@ export class FramedProtobufSplitter implements MessageSplitter {
     this.#frameOffset += PREFIX_BYTES + this.#length;
     this.#prefixFilled = 0;
     this.#length = 0;
-    if (this.#parts.length > 0) this.#parts = [];
   }
 
   #message(): SplitItem {
-    const stored = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
+    const stored = this.#kept.take();
     const offset = this.#frameOffset + PREFIX_BYTES;
     if (isZstd(stored)) return { kind: "compressed", body: stored, offset };
     return {

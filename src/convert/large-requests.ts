@@ -17,12 +17,12 @@ export interface MessageLimits {
 }
 
 /**
- * Requests up to here are decoded as a whole. Protobuf is cut early, since that costs little and a log
- * record may have two bytes; JSON late, since each of its bytes has to be looked at once more.
+ * Requests up to here are handed on as they are. Protobuf is looked at early, since that costs little and a
+ * log record may have two bytes; JSON late, since each of its bytes has to be looked at once more.
  */
-const PROTOBUF_PIECE_BYTES = 256 * 1024;
-const JSON_WHOLE_BYTES = 16 * 1024 * 1024;
-const JSON_PIECE_BYTES = 1024 * 1024;
+const WHOLE_BYTES = { protobuf: 16 * 1024, json: 16 * 1024 * 1024 };
+const PIECE_BYTES = { protobuf: 256 * 1024, json: 1024 * 1024 };
+const PIECE_RECORDS = 4096;
 const OPEN_BRACE = 0x7b;
 
 /** The items in order, in arrays: all of them in one, unless there is something large among them. */
@@ -48,8 +48,8 @@ export function* handOn(
 
 function isLarge(item: StoredItem): item is StoredRequest {
   if (item.kind !== "request") return false;
-  if (item.encoding === "protobuf") return item.body.length > PROTOBUF_PIECE_BYTES;
-  return item.encoding === "json" && item.body.length > JSON_WHOLE_BYTES;
+  const { encoding, body } = item;
+  return (encoding === "protobuf" || encoding === "json") && body.length > WHOLE_BYTES[encoding];
 }
 
 function* piecesOf(
@@ -58,10 +58,8 @@ function* piecesOf(
 ): Generator<StoredItem, void, undefined> {
   const isJson = encoding === "json";
   const syntax = isJson ? jsonSyntax(body) : protobufSyntax(body);
-  const limits: PieceLimits = {
-    pieceBytesMax: isJson ? JSON_PIECE_BYTES : PROTOBUF_PIECE_BYTES,
-    recordBytesMax,
-  };
+  const pieceBytesMax = PIECE_BYTES[isJson ? "json" : "protobuf"];
+  const limits: PieceLimits = { pieceBytesMax, pieceRecordsMax: PIECE_RECORDS, recordBytesMax };
   for (const piece of requestPieces(body, syntax, limits)) {
     const place = { offset: offset + piece.offset, ...(line !== undefined && { line }) };
     yield "body" in piece

@@ -1,5 +1,6 @@
 /** One `ExportLogsServiceRequest` or `LogsData` in protobuf, with nothing around it. */
 
+import { MessageBytes } from "./message-bytes.ts";
 import { type FieldDamage, fieldAt } from "./protobuf-fields.ts";
 import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
 
@@ -9,27 +10,24 @@ import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored
  */
 export class RawProtobufSplitter implements MessageSplitter {
   readonly #messageBytesMax: number;
-  #parts: Buffer[] = [];
-  #byteCount = 0;
+  readonly #message: MessageBytes;
 
   constructor(messageBytesMax: number) {
     this.#messageBytesMax = messageBytesMax;
+    this.#message = new MessageBytes(messageBytesMax);
   }
 
   push(chunk: Buffer): StoredItem[] {
-    this.#byteCount += chunk.length;
-    if (this.#byteCount > this.#messageBytesMax) this.#parts = [];
-    else this.#parts.push(chunk);
+    this.#message.append(chunk);
     return [];
   }
 
   end(): StoredItem[] {
-    if (this.#byteCount > this.#messageBytesMax) {
-      return [
-        { kind: "rejected", offset: 0, reason: overLimitReason(this.#byteCount, this.#messageBytesMax) },
-      ];
+    if (this.#message.isOverLimit) {
+      const reason = overLimitReason(this.#message.byteCount, this.#messageBytesMax);
+      return [{ kind: "rejected", offset: 0, reason }];
     }
-    const message = Buffer.concat(this.#parts);
+    const message = this.#message.take();
     const { offset, problem } = readFields(message);
     const items: StoredItem[] = [];
     if (offset > 0) {

@@ -34,6 +34,8 @@ export interface RequestSyntax {
 export interface PieceLimits {
   /** Size of a piece, but for what it repeats and for a log record that is larger by itself. */
   readonly pieceBytesMax: number;
+  /** Most log records of a piece: one that is decoded takes memory even if it is empty. */
+  readonly pieceRecordsMax: number;
   /** Largest log record. */
   readonly recordBytesMax: number;
 }
@@ -67,7 +69,7 @@ function* cut(
   outer: (message: Buffer) => Buffer,
 ): Generator<Piece, void, undefined> {
   const { request, syntax } = cutting;
-  const { pieceBytesMax, recordBytesMax } = cutting.limits;
+  const { pieceBytesMax, pieceRecordsMax, recordBytesMax } = cutting.limits;
   const own = slices(request, syntax.own(message, depth), REPEATED_BYTES_MAX);
   if (own === undefined) {
     yield overLimit(message, "resource or scope", REPEATED_BYTES_MAX);
@@ -75,22 +77,38 @@ function* cut(
   }
   const wrap = (children: readonly Buffer[]) => outer(syntax.join(depth, own, children));
   let batch = new RangeBatch();
+  let batchRecords = 0;
   for (const child of syntax.children(message, depth)) {
-    const childBytes = "reason" in child ? 0 : child.end - child.start;
-    if (
-      !batch.isEmpty &&
-      ("reason" in child || batch.isFull || batch.byteCount + childBytes > pieceBytesMax)
-    ) {
+    const isDamage = "reason" in child;
+    const childBytes = isDamage ? 0 : child.end - child.start;
+    const records = isDamage ? 0 : countRecords(syntax, child, depth, pieceRecordsMax);
+    const isFull = batch.byteCount + childBytes > pieceBytesMax || batchRecords + records > pieceRecordsMax;
+    if (!batch.isEmpty && (isDamage || batch.isFull || isFull)) {
       yield { offset: batch.start, body: wrap(batch.slices(request)) };
       batch = new RangeBatch();
+      batchRecords = 0;
     }
-    if ("reason" in child) yield child;
-    else if (childBytes > pieceBytesMax && depth < DEPTH_OF_SCOPE_LOGS) {
+    if (isDamage) yield child;
+    else if (depth < DEPTH_OF_SCOPE_LOGS && (childBytes > pieceBytesMax || records > pieceRecordsMax)) {
       yield* cut(cutting, child, depth + 1, (inner) => wrap([inner]));
     } else if (childBytes > recordBytesMax) yield overLimit(child, "log record", recordBytesMax);
-    else batch.add(child);
+    else {
+      batch.add(child);
+      batchRecords += records;
+    }
   }
   if (!batch.isEmpty) yield { offset: batch.start, body: wrap(batch.slices(request)) };
+}
+
+/** The log records in a child of `depth`; counts no further than just over `recordsMax`. */
+function countRecords(syntax: RequestSyntax, child: Range, depth: number, recordsMax: number): number {
+  if (depth === DEPTH_OF_SCOPE_LOGS) return 1;
+  let count = 0;
+  for (const inner of syntax.children(child, depth + 1)) {
+    if (!("reason" in inner)) count += countRecords(syntax, inner, depth + 1, recordsMax - count);
+    if (count > recordsMax) break;
+  }
+  return count;
 }
 
 /** Ranges for one piece; those that lie side by side are one. */

@@ -133,12 +133,18 @@ for (const [name, { write, syntax, decode }] of Object.entries(encodings)) {
   describe(`pieces of a request in ${name}`, () => {
     it("together mean the same, whatever their size", () => {
       fc.assert(
-        fc.property(request, fc.integer({ min: 1, max: 400 }), (levels, pieceBytesMax) => {
-          const whole = write(levels);
-          const limits = { pieceBytesMax, recordBytesMax: 1000 };
-          const pieces = bodies(requestPieces(whole, syntax(whole), limits));
-          assert.deepEqual(meaning(pieces.flatMap((piece) => decode(piece))), meaning(decode(whole)));
-        }),
+        fc.property(
+          request,
+          fc.integer({ min: 1, max: 400 }),
+          fc.integer({ min: 1, max: 20 }),
+          (levels, pieceBytesMax, pieceRecordsMax) => {
+            const whole = write(levels);
+            const limits = { pieceBytesMax, pieceRecordsMax, recordBytesMax: 1000 };
+            const pieces = bodies(requestPieces(whole, syntax(whole), limits));
+            for (const piece of pieces) assert.ok(decode(piece).length <= pieceRecordsMax);
+            assert.deepEqual(meaning(pieces.flatMap((piece) => decode(piece))), meaning(decode(whole)));
+          },
+        ),
         { numRuns: 100 },
       );
     });
@@ -149,7 +155,11 @@ for (const [name, { write, syntax, decode }] of Object.entries(encodings)) {
         { own: ["r"], children: [{ own: ["s"], children: many, ownBehind: 1 }], ownBehind: 1 },
       ]);
       const pieces = bodies(
-        requestPieces(whole, syntax(whole), { pieceBytesMax: 1000, recordBytesMax: 1000 }),
+        requestPieces(whole, syntax(whole), {
+          pieceBytesMax: 1000,
+          pieceRecordsMax: 400,
+          recordBytesMax: 1000,
+        }),
       );
       assert.ok(
         pieces.length < (2 * whole.length) / 1000,
@@ -166,7 +176,13 @@ for (const [name, { write, syntax, decode }] of Object.entries(encodings)) {
       });
       const records = [child("a"), child("b".repeat(600)), child("c")];
       const whole = write([child("r", [child("s", records)])]);
-      const pieces = [...requestPieces(whole, syntax(whole), { pieceBytesMax: 100, recordBytesMax: 500 })];
+      const pieces = [
+        ...requestPieces(whole, syntax(whole), {
+          pieceBytesMax: 100,
+          pieceRecordsMax: 10,
+          recordBytesMax: 500,
+        }),
+      ];
       assert.equal(pieces.flatMap((piece) => ("body" in piece ? decode(piece.body) : [])).length, 2);
       const rejected = pieces.filter((piece) => "reason" in piece);
       assert.match(rejected[0]?.reason ?? "", /^log record in \d+ bytes is over the limit of 500 bytes$/);
@@ -179,7 +195,7 @@ for (const [name, { write, syntax, decode }] of Object.entries(encodings)) {
           const whole = write(levels);
           fc.pre(whole.length > 0);
           whole[place % whole.length] = byte;
-          const limits = { pieceBytesMax: 50, recordBytesMax: 1000 };
+          const limits = { pieceBytesMax: 50, pieceRecordsMax: 3, recordBytesMax: 1000 };
           for (const piece of requestPieces(whole, syntax(whole), limits)) {
             assert.ok(piece.offset >= 0 && piece.offset <= whole.length);
             if ("reason" in piece) assert.ok(piece.reason.length > 0);
