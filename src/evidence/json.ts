@@ -9,7 +9,6 @@
 import { parseExactly } from "./json-exact.ts";
 import { jsonDepthMax, tooDeep } from "./json-scanner.ts";
 import { isWide, surveyJson } from "./json-survey.ts";
-import { scanJson } from "./json-value.ts";
 import type { Integer, JsonValue } from "./record.ts";
 
 export { integerDigitsMax, parseDecimal } from "./integer-text.ts";

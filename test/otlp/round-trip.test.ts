@@ -194,6 +194,13 @@ describe("a v1 record sent as OTLP and rebuilt", () => {
     assert.deepStrictEqual(toEvidence(decoded), { kind: "invalid", reason: "process.pid is missing" });
   });
 
+  it("is refused before anything is written when it is nested deeper than can be read back", () => {
+    let labels: JsonValue = [];
+    for (let depth = 0; depth < 1000; depth++) labels = [labels];
+    const record = { ts_ns: 1, src: "s", pid: 1, comm: "c", event, labels };
+    assert.throws(() => request([record]), { code: "bad-input", message: /nested deeper than 1000 levels/ });
+  });
+
   it("leaves log records of others alone", () => {
     const [decoded] = decodeJson(
       '{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"hi"}}]}]}]}',
