@@ -10,6 +10,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 PROBE := native/target/release/runtime-evidence-probe
 COLLECTOR := build/otelcol
+LOKI := build/loki
 BPF_SOURCES := $(wildcard bpf/*.c bpf/*.h)
 TRIGGER_C_SOURCES := $(wildcard test/triggers/*.c test/triggers/*.cc)
 TRIGGER_SOURCES := $(TRIGGER_C_SOURCES) $(wildcard test/triggers/*.rs test/triggers/*.go)
@@ -23,10 +24,10 @@ help: ## this text
 demo: build ## capture live for a few seconds, send over OTLP, rebuild v1, print a summary
 	@node examples/demo.ts
 
-test: build $(COLLECTOR) build/.triggers ## all tests; ends with "N passed, N failed, N skipped"
+test: build $(COLLECTOR) $(LOKI) build/.triggers ## all tests; ends with "N passed, N failed, N skipped"
 	@node test/run.ts
 
-test-long: build $(COLLECTOR) build/.triggers ## the tests that take longer, too
+test-long: build $(COLLECTOR) $(LOKI) build/.triggers ## the tests that take longer, too
 	@RUNTIME_EVIDENCE_TEST_LONG=1 node test/run.ts
 
 check: build ## format, lint, types, generated files, tidy test
@@ -79,6 +80,9 @@ dist/.built: node_modules package.json tsconfig.json tsconfig.build.json $(TS_SO
 
 $(COLLECTOR): $(wildcard test/backends/collector/*)
 	cd test/backends/collector && go build -trimpath -ldflags='-s -w' -o $(CURDIR)/$@ .
+
+$(LOKI): $(wildcard test/backends/loki/*)
+	cd test/backends/loki && go build -trimpath -ldflags='-s -w' -o $(CURDIR)/$@ github.com/grafana/loki/v3/cmd/loki
 
 build/.triggers: build/.tools test/triggers/Makefile $(TRIGGER_SOURCES)
 	$(MAKE) --no-print-directory -C test/triggers

@@ -11,9 +11,8 @@
  * passed over.
  */
 
-import { RuntimeEvidenceError } from "../evidence/error.ts";
-import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
-import { unzstdMessage } from "./unzstd.ts";
+import { MessageBytes } from "./message-bytes.ts";
+import { type MessageSplitter, overLimitReason, type SplitItem } from "./stored-item.ts";
 import { isZstd } from "./zstd-steps.ts";
 
 const PREFIX_BYTES = 4;
@@ -24,8 +23,8 @@ export class FramedProtobufSplitter implements MessageSplitter {
   readonly #messageBytesMax: number;
   readonly #prefix = Buffer.alloc(PREFIX_BYTES);
   #prefixFilled = 0;
-  /** Kept bytes of the message that goes on; stays empty for one over the limit. */
-  #parts: Buffer[] = [];
+  /** The message so far; stays empty for one over the limit. */
+  readonly #kept: MessageBytes;
   #length = 0;
   /** Bytes of the message that are still to come. */
   #missing = 0;
@@ -34,16 +33,17 @@ export class FramedProtobufSplitter implements MessageSplitter {
 
   constructor(messageBytesMax: number) {
     this.#messageBytesMax = messageBytesMax;
+    this.#kept = new MessageBytes(messageBytesMax);
   }
 
-  push(chunk: Buffer): StoredItem[] {
-    const items: StoredItem[] = [];
+  push(chunk: Buffer): SplitItem[] {
+    const items: SplitItem[] = [];
     let index = 0;
     while (index < chunk.length) {
       if (this.#prefixFilled < PREFIX_BYTES) index = this.#readPrefix(chunk, index);
       if (this.#prefixFilled < PREFIX_BYTES) break;
       const end = Math.min(index + this.#missing, chunk.length);
-      if (end > index && !this.#isOverLimit()) this.#parts.push(chunk.subarray(index, end));
+      if (end > index && !this.#isOverLimit()) this.#kept.append(chunk.subarray(index, end));
       this.#missing -= end - index;
       index = end;
       if (this.#missing === 0) this.#endMessage(items);
@@ -51,7 +51,7 @@ export class FramedProtobufSplitter implements MessageSplitter {
     return items;
   }
 
-  end(): StoredItem[] {
+  end(): SplitItem[] {
     const offset = this.#frameOffset;
     if (this.#prefixFilled === 0) return [];
     if (this.#isOverLimit()) return [this.#overLimit()];
@@ -75,41 +75,31 @@ export class FramedProtobufSplitter implements MessageSplitter {
     this.#missing = length;
   }
 
-  #endMessage(items: StoredItem[]): void {
+  #endMessage(items: SplitItem[]): void {
     if (this.#isOverLimit()) items.push(this.#overLimit());
     else if (this.#length > 0) items.push(this.#message());
     this.#frameOffset += PREFIX_BYTES + this.#length;
     this.#prefixFilled = 0;
     this.#length = 0;
-    if (this.#parts.length > 0) this.#parts = [];
   }
 
-  #message(): StoredItem {
-    const stored = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
+  #message(): SplitItem {
+    const stored = this.#kept.take();
     const offset = this.#frameOffset + PREFIX_BYTES;
-    let body = stored;
-    if (isZstd(stored)) {
-      try {
-        body = unzstdMessage(stored, this.#messageBytesMax);
-      } catch (thrown) {
-        return { kind: "rejected", offset, reason: this.#unreadable(thrown) };
-      }
-    }
-    return { kind: "request", encoding: body[0] === OPEN_BRACE ? "json" : "protobuf", body, offset };
-  }
-
-  #unreadable(thrown: unknown): string {
-    if ((thrown as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
-      return `message decompresses to more than the limit of ${this.#messageBytesMax} bytes`;
-    }
-    return `message is damaged zstd: ${RuntimeEvidenceError.from(thrown).message}`;
+    if (isZstd(stored)) return { kind: "compressed", body: stored, offset };
+    return {
+      kind: "request",
+      encoding: stored[0] === OPEN_BRACE ? "json" : "protobuf",
+      body: stored,
+      offset,
+    };
   }
 
   #isOverLimit(): boolean {
     return this.#length > this.#messageBytesMax;
   }
 
-  #overLimit(): StoredItem {
+  #overLimit(): SplitItem {
     const skipped = this.#length - this.#missing;
     const reason = `${overLimitReason(this.#length, this.#messageBytesMax)}; skipped ${skipped} bytes`;
     return { kind: "rejected", offset: this.#frameOffset + PREFIX_BYTES, reason };

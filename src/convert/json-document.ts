@@ -3,6 +3,7 @@
  */
 
 import { JsonNesting } from "./json-nesting.ts";
+import { MessageBytes } from "./message-bytes.ts";
 import {
   type MessageSplitter,
   overLimitReason,
@@ -22,9 +23,8 @@ export class JsonDocumentSplitter implements MessageSplitter {
   readonly #encoding: StoredEncoding;
   readonly #messageBytesMax: number;
   readonly #nesting = new JsonNesting();
-  /** Kept bytes of the open document; empty once it is over the limit. */
-  #parts: Buffer[] = [];
-  #documentBytes = 0;
+  /** The open document so far. */
+  readonly #document: MessageBytes;
   #documentOffset = 0;
   #documentLine = 1;
   /** Offset of the current chunk. */
@@ -36,6 +36,7 @@ export class JsonDocumentSplitter implements MessageSplitter {
   constructor(encoding: StoredEncoding, messageBytesMax: number) {
     this.#encoding = encoding;
     this.#messageBytesMax = messageBytesMax;
+    this.#document = new MessageBytes(messageBytesMax);
   }
 
   push(chunk: Buffer): StoredItem[] {
@@ -52,8 +53,8 @@ export class JsonDocumentSplitter implements MessageSplitter {
   end(): StoredItem[] {
     if (this.#nesting.open) {
       const place = { offset: this.#documentOffset, line: this.#documentLine };
-      if (this.#documentBytes > this.#messageBytesMax) return [this.#overLimit()];
-      return [{ kind: "partial-tail", ...place, bytes: this.#documentBytes }];
+      if (this.#document.isOverLimit) return [this.#overLimit()];
+      return [{ kind: "partial-tail", ...place, bytes: this.#document.byteCount }];
     }
     if (this.#arrayDepth === 0) return [];
     return [{ kind: "partial-tail", offset: this.#position, line: this.#line, bytes: 0 }];
@@ -95,31 +96,21 @@ export class JsonDocumentSplitter implements MessageSplitter {
   #readDocument(chunk: Buffer, start: number, items: StoredItem[]): number {
     const closed = this.#nesting.read(chunk, start);
     const end = closed === -1 ? chunk.length : closed;
-    this.#documentBytes += end - start;
-    if (this.#documentBytes > this.#messageBytesMax) this.#parts = [];
-    else this.#parts.push(chunk.subarray(start, end));
+    this.#document.append(chunk.subarray(start, end));
     this.#line += countNewlines(chunk, start, end);
     if (closed !== -1) items.push(this.#takeDocument());
     return end;
   }
 
   #takeDocument(): StoredItem {
+    if (this.#document.isOverLimit) return this.#overLimit();
     const place = { offset: this.#documentOffset, line: this.#documentLine };
-    const item: StoredItem =
-      this.#documentBytes > this.#messageBytesMax
-        ? this.#overLimit()
-        : { kind: "request", encoding: this.#encoding, body: this.#body(), ...place };
-    this.#parts = [];
-    this.#documentBytes = 0;
-    return item;
-  }
-
-  #body(): Buffer {
-    return this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
+    return { kind: "request", encoding: this.#encoding, body: this.#document.take(), ...place };
   }
 
   #overLimit(): StoredItem {
-    const reason = overLimitReason(this.#documentBytes, this.#messageBytesMax);
+    const reason = overLimitReason(this.#document.byteCount, this.#messageBytesMax);
+    this.#document.take();
     return { kind: "rejected", offset: this.#documentOffset, line: this.#documentLine, reason };
   }
 }

@@ -2,85 +2,136 @@
  * Where the parts of one JSON object or array stand in its bytes, without parsing them (RFC 8259). Whether a
  * part is valid JSON is for its decoder to say.
  */
-import { JsonNesting } from "./json-nesting.ts";
+
+import type { Damage, Range } from "./request-pieces.ts";
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const OPEN_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-export interface JsonPart {
-  readonly start: number;
-  /** Just behind it. */
-  readonly end: number;
+/** A member of an object; the range is that of its value. */
+export interface Member extends Range {
+  /** As it is written, escapes and all. */
+  readonly name: string;
+  readonly nameStart: number;
+}
+
+/** The members of the object at `start`; last the damage where there is some. */
+export function* membersOf(text: Buffer, start: number): Generator<Member | Damage, void, undefined> {
+  let index = inkFrom(text, start);
+  if (text[index] !== OPEN_BRACE) return yield { offset: index, reason: "expected a JSON object" };
+  index = inkFrom(text, index + 1);
+  while (text[index] !== CLOSE_BRACE) {
+    const nameEnd = text[index] === QUOTE ? stringEnd(text, index) : -1;
+    if (nameEnd === -1) return yield { offset: index, reason: "expected the name of a JSON member" };
+    const colon = inkFrom(text, nameEnd);
+    if (text[colon] !== COLON) return yield { offset: colon, reason: "expected a colon" };
+    const valueStart = inkFrom(text, colon + 1);
+    const end = valueEnd(text, valueStart);
+    if (end === -1) return yield { offset: valueStart, reason: "expected a JSON value" };
+    yield { name: text.toString("utf8", index + 1, nameEnd - 1), nameStart: index, start: valueStart, end };
+    index = inkFrom(text, end);
+    if (text[index] === COMMA) index = inkFrom(text, index + 1);
+    else if (text[index] !== CLOSE_BRACE)
+      return yield { offset: index, reason: "expected a comma or a brace" };
+  }
+}
+
+/** The values of the array at `start`; last the damage where there is some. */
+export function* itemsOf(text: Buffer, start: number): Generator<Range | Damage, void, undefined> {
+  if (text[start] !== OPEN_BRACKET) return yield { offset: start, reason: "expected a JSON array" };
+  let index = inkFrom(text, start + 1);
+  while (text[index] !== CLOSE_BRACKET) {
+    const end = valueEnd(text, index);
+    if (end === -1) return yield { offset: index, reason: "expected a JSON value" };
+    yield { start: index, end };
+    index = inkFrom(text, end);
+    if (text[index] === COMMA) index = inkFrom(text, index + 1);
+    else if (text[index] !== CLOSE_BRACKET)
+      return yield { offset: index, reason: "expected a comma or a bracket" };
+  }
 }
 
 /**
  * The values of the object at `start` by their names, as they are written between the quotes; of a name that
  * comes twice the last. Nothing where no whole object is there.
  */
-export function jsonMembers(bytes: Buffer, start: number): ReadonlyMap<string, JsonPart> | undefined {
-  if (bytes[start] !== OPEN_BRACE) return undefined;
-  const members = new Map<string, JsonPart>();
-  let index = inkFrom(bytes, start + 1);
-  if (bytes[index] === CLOSE_BRACE) return members;
-  for (;;) {
-    const name = bytes[index] === QUOTE ? partAt(bytes, index) : undefined;
-    const colon = name === undefined ? -1 : inkFrom(bytes, name.end);
-    const value = bytes[colon] === COLON ? partAt(bytes, inkFrom(bytes, colon + 1)) : undefined;
-    if (name === undefined || value === undefined) return undefined;
-    members.set(bytes.toString("utf8", name.start + 1, name.end - 1), value);
-    index = inkFrom(bytes, value.end);
-    if (bytes[index] === CLOSE_BRACE) return members;
-    if (bytes[index] !== COMMA) return undefined;
-    index = inkFrom(bytes, index + 1);
+export function jsonMembers(text: Buffer, start: number): ReadonlyMap<string, Range> | undefined {
+  const members = new Map<string, Range>();
+  for (const member of membersOf(text, start)) {
+    if ("reason" in member) return undefined;
+    members.set(member.name, member);
   }
+  return members;
 }
 
 /** The items of the array at `start`; nothing where no whole array is there. */
-export function jsonItems(bytes: Buffer, start: number): readonly JsonPart[] | undefined {
-  if (bytes[start] !== OPEN_BRACKET) return undefined;
-  const items: JsonPart[] = [];
-  let index = inkFrom(bytes, start + 1);
-  if (bytes[index] === CLOSE_BRACKET) return items;
-  for (;;) {
-    const item = partAt(bytes, index);
-    if (item === undefined) return undefined;
+export function jsonItems(text: Buffer, start: number): readonly Range[] | undefined {
+  const items: Range[] = [];
+  for (const item of itemsOf(text, start)) {
+    if ("reason" in item) return undefined;
     items.push(item);
-    index = inkFrom(bytes, item.end);
-    if (bytes[index] === CLOSE_BRACKET) return items;
-    if (bytes[index] !== COMMA) return undefined;
-    index = inkFrom(bytes, index + 1);
   }
+  return items;
 }
 
-function partAt(bytes: Buffer, start: number): JsonPart | undefined {
-  const first = bytes[start];
-  if (first === OPEN_BRACE || first === OPEN_BRACKET) {
-    const end = new JsonNesting().read(bytes, start);
-    return end === -1 ? undefined : { start, end };
-  }
-  if (first === QUOTE) {
-    for (let index = start + 1; index < bytes.length; index++) {
-      if (bytes[index] === QUOTE) return { start, end: index + 1 };
-      if (bytes[index] === BACKSLASH) index += 1;
+/** Just behind the value at `start`; -1 where there is none, or no end of it. Values inside are not checked. */
+function valueEnd(text: Buffer, start: number): number {
+  const first = text[start];
+  if (first === QUOTE) return stringEnd(text, start);
+  if (first !== OPEN_BRACE && first !== OPEN_BRACKET) return wordEnd(text, start);
+  let depth = 0;
+  for (let index = start; index < text.length; index++) {
+    const byte = text[index] as number;
+    if (byte === QUOTE) {
+      index = stringEnd(text, index) - 1;
+      if (index < 0) return -1;
+    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      depth += 1;
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+      depth -= 1;
+      if (depth === 0) return index + 1;
     }
-    return undefined;
   }
-  // A number, true, false or null.
-  let end = start;
-  while (end < bytes.length && /[\w.+-]/.test(String.fromCharCode(bytes[end] as number))) end += 1;
-  return end === start ? undefined : { start, end };
+  return -1;
 }
 
-function inkFrom(bytes: Buffer, start: number): number {
-  let index = start;
-  while (bytes[index] === 0x20 || bytes[index] === 0x09 || bytes[index] === 0x0d || bytes[index] === 0x0a) {
-    index += 1;
+/** Just behind the string at `start`, or -1. */
+function stringEnd(text: Buffer, start: number): number {
+  for (let index = start + 1; index < text.length; index++) {
+    const byte = text[index];
+    if (byte === QUOTE) return index + 1;
+    if (byte === BACKSLASH) index += 1;
   }
+  return -1;
+}
+
+/** Just behind a number or a word. */
+function wordEnd(text: Buffer, start: number): number {
+  let index = start;
+  while (index < text.length && isWordByte(text[index] as number)) index += 1;
+  return index === start ? -1 : index;
+}
+
+function isWordByte(byte: number): boolean {
+  return (
+    (byte >= 0x61 && byte <= 0x7a) ||
+    (byte >= 0x30 && byte <= 0x39) ||
+    byte === 0x2d ||
+    byte === 0x2b ||
+    byte === 0x2e ||
+    byte === 0x45
+  );
+}
+
+function inkFrom(text: Buffer, start: number): number {
+  let index = start;
+  while (text[index] === 0x20 || text[index] === 0x0a || text[index] === 0x0d || text[index] === 0x09)
+    index += 1;
   return index;
 }

@@ -4,9 +4,13 @@
  */
 
 import { type ByteSource, openByteSource } from "./byte-source.ts";
+import { MessageBytes } from "./message-bytes.ts";
 
-/** Default of `lineBytesMax`: 16 MiB, far more than a v1 record. */
-export const LINE_BYTES_MAX_DEFAULT = 16 * 1024 * 1024;
+/**
+ * Default of `lineBytesMax`: 4 MiB, a thousand times a v1 record. Not more, because JSON of many small values
+ * takes thirty times its bytes when it is parsed.
+ */
+export const LINE_BYTES_MAX_DEFAULT = 4 * 1024 * 1024;
 
 export interface LineLimits {
   /** Longest line in bytes, without its newline. Default {@link LINE_BYTES_MAX_DEFAULT}. */
@@ -42,16 +46,13 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Splits chunks into lines. Blank lines (only spaces, tabs, carriage returns) are left out but counted. */
 export class LineSplitter {
-  readonly #lineBytesMax: number;
-  #pending: Buffer[] = [];
-  /** Length of the line so far, kept or not. */
-  #pendingBytes = 0;
-  #overlong = false;
+  /** The line so far. */
+  readonly #line: MessageBytes;
   #number = 1;
   #offset = 0;
 
   constructor(limits: LineLimits = {}) {
-    this.#lineBytesMax = limits.lineBytesMax ?? LINE_BYTES_MAX_DEFAULT;
+    this.#line = new MessageBytes(limits.lineBytesMax ?? LINE_BYTES_MAX_DEFAULT);
   }
 
   /** The lines that `chunk` completes. */
@@ -77,34 +78,25 @@ export class LineSplitter {
   }
 
   #append(chunk: Buffer, start: number, end: number): void {
-    if (start === end) return;
-    this.#pendingBytes += end - start;
-    if (this.#pendingBytes > this.#lineBytesMax) {
-      this.#overlong = true;
-      this.#pending = [];
-    } else {
-      this.#pending.push(chunk.subarray(start, end));
-    }
+    if (start < end) this.#line.append(chunk.subarray(start, end));
   }
 
   /** Ends the line so far and starts the next one behind it. */
   #take(items: LineItem[], terminated: boolean): void {
     const number = this.#number;
     let offset = this.#offset;
-    if (this.#overlong) {
-      items.push({ kind: "overlong", number, offset, byteCount: this.#pendingBytes });
+    const { byteCount, isOverLimit } = this.#line;
+    let bytes = this.#line.take();
+    if (isOverLimit) {
+      items.push({ kind: "overlong", number, offset, byteCount });
     } else {
-      let bytes = this.#pending.length === 1 ? (this.#pending[0] as Buffer) : Buffer.concat(this.#pending);
       if (number === 1 && bytes.subarray(0, 3).equals(BYTE_ORDER_MARK)) {
         bytes = bytes.subarray(3);
         offset += 3;
       }
       if (!isBlank(bytes)) items.push({ kind: "line", number, offset, bytes, terminated });
     }
-    this.#offset += this.#pendingBytes;
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    this.#overlong = false;
+    this.#offset += byteCount;
   }
 }
 

@@ -1,5 +1,7 @@
 /** One `ExportLogsServiceRequest` or `LogsData` in protobuf, with nothing around it. */
 
+import { MessageBytes } from "./message-bytes.ts";
+import { type FieldDamage, fieldAt } from "./protobuf-fields.ts";
 import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
 
 /**
@@ -8,27 +10,24 @@ import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored
  */
 export class RawProtobufSplitter implements MessageSplitter {
   readonly #messageBytesMax: number;
-  #parts: Buffer[] = [];
-  #byteCount = 0;
+  readonly #message: MessageBytes;
 
   constructor(messageBytesMax: number) {
     this.#messageBytesMax = messageBytesMax;
+    this.#message = new MessageBytes(messageBytesMax);
   }
 
   push(chunk: Buffer): StoredItem[] {
-    this.#byteCount += chunk.length;
-    if (this.#byteCount > this.#messageBytesMax) this.#parts = [];
-    else this.#parts.push(chunk);
+    this.#message.append(chunk);
     return [];
   }
 
   end(): StoredItem[] {
-    if (this.#byteCount > this.#messageBytesMax) {
-      return [
-        { kind: "rejected", offset: 0, reason: overLimitReason(this.#byteCount, this.#messageBytesMax) },
-      ];
+    if (this.#message.isOverLimit) {
+      const reason = overLimitReason(this.#message.byteCount, this.#messageBytesMax);
+      return [{ kind: "rejected", offset: 0, reason }];
     }
-    const message = Buffer.concat(this.#parts);
+    const message = this.#message.take();
     const { offset, problem } = readFields(message);
     const items: StoredItem[] = [];
     if (offset > 0) {
@@ -43,61 +42,15 @@ export class RawProtobufSplitter implements MessageSplitter {
 interface FieldsRead {
   /** Just behind the last whole field. */
   readonly offset: number;
-  readonly problem?: "truncated" | "malformed";
+  readonly problem?: FieldDamage;
 }
 
-/** Walks the top-level fields of a protobuf message (protobuf.dev, "Encoding": tags and wire types). */
 function readFields(message: Buffer): FieldsRead {
   let offset = 0;
   while (offset < message.length) {
-    const end = fieldEnd(message, offset);
-    if (typeof end === "string") return { offset, problem: end };
-    offset = end;
+    const field = fieldAt(message, offset, message.length);
+    if (typeof field === "string") return { offset, problem: field };
+    offset = field.end;
   }
   return { offset };
-}
-
-function fieldEnd(message: Buffer, start: number): number | "truncated" | "malformed" {
-  const tag = readVarint(message, start);
-  if (typeof tag === "string") return tag;
-  if (tag.value < 8) return "malformed";
-  let end: number;
-  switch (tag.value % 8) {
-    case 0: {
-      const value = readVarint(message, tag.end);
-      if (typeof value === "string") return value;
-      end = value.end;
-      break;
-    }
-    case 1:
-      end = tag.end + 8;
-      break;
-    case 2: {
-      const length = readVarint(message, tag.end);
-      if (typeof length === "string") return length;
-      end = length.end + length.value;
-      break;
-    }
-    case 5:
-      end = tag.end + 4;
-      break;
-    default:
-      return "malformed";
-  }
-  return end > message.length ? "truncated" : end;
-}
-
-/** At most ten bytes. The value is a double: exact up to 2^53, which is more than any length in memory. */
-function readVarint(
-  message: Buffer,
-  start: number,
-): { value: number; end: number } | "truncated" | "malformed" {
-  let value = 0;
-  for (let index = 0; index < 10; index++) {
-    const byte = message[start + index];
-    if (byte === undefined) return "truncated";
-    value += (byte & 0x7f) * 2 ** (7 * index);
-    if (byte < 0x80) return { value, end: start + index + 1 };
-  }
-  return "malformed";
 }

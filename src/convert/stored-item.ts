@@ -46,12 +46,21 @@ export interface RejectedMessage {
 
 export type StoredItem = StoredRequest | PartialTail | RejectedMessage;
 
+/** One stored message that is a zstd frame of its own; only splitters give it, nobody behind them gets it. */
+export interface CompressedMessage {
+  readonly kind: "compressed";
+  readonly body: Buffer;
+  readonly offset: number;
+}
+
+export type SplitItem = StoredItem | CompressedMessage;
+
 /** Cuts chunks of any size into messages. The same bytes give the same items, however they are chunked. */
 export interface MessageSplitter {
   /** The items that `chunk` completes. */
-  push(chunk: Buffer): readonly StoredItem[];
+  push(chunk: Buffer): readonly SplitItem[];
   /** What is left when the input ends. */
-  end(): readonly StoredItem[];
+  end(): readonly SplitItem[];
 }
 
 /** The reason given for a message over the limit. */

@@ -30,13 +30,19 @@ async function* steps(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, voi
   for await (const chunk of source) yield* frames.push(chunk);
 }
 
+/** A block of zstd has at most 128 KiB. */
+const BLOCK_BYTES_MAX = 128 * 1024;
+
 /** One message, whole; throws where it is damaged, cut or over `messageBytesMax` when decompressed. */
 export function unzstdMessage(message: Buffer, messageBytesMax: number): Buffer {
   const frames: Buffer[] = [];
+  const steps = new ZstdSteps(Number.POSITIVE_INFINITY);
   let byteCount = 0;
-  for (const frame of new ZstdSteps(Number.POSITIVE_INFINITY).push(message)) {
+  for (const frame of steps.push(message)) {
     const maxOutputLength = Math.max(1, messageBytesMax - byteCount);
-    const inflated = zstdDecompressSync(frame, { params, maxOutputLength });
+    // In one place from the start: what is put together from chunks takes twice the memory.
+    const chunkSize = Math.max(1024, Math.min(steps.stepBlocks * BLOCK_BYTES_MAX, maxOutputLength));
+    const inflated = zstdDecompressSync(frame, { params, maxOutputLength, chunkSize });
     byteCount += inflated.length;
     frames.push(inflated);
   }

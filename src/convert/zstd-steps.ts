@@ -74,6 +74,11 @@ export class ZstdSteps {
     if (start < chunk.length) yield chunk.subarray(start);
   }
 
+  /** How many blocks the step has that was given last. */
+  get stepBlocks(): number {
+    return this.#blocks;
+  }
+
   #isFrameEnd(): boolean {
     return this.#part === "magic" && this.#prefixFilled === 0;
   }

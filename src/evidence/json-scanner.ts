@@ -239,7 +239,11 @@ export class JsonScanner {
 /** One byte for each UTF-16 unit, and no byte of a unit beyond ASCII that looks like another. */
 function maskedBytes(text: string): Buffer {
   if (Buffer.byteLength(text) === text.length) return Buffer.from(text, "latin1");
-  return Buffer.from(text.replace(/[^\0-\x7e]/g, String.fromCharCode(beyondAscii)), "latin1");
+  const bytes = Buffer.allocUnsafeSlow(text.length);
+  for (let index = 0; index < text.length; index++) {
+    bytes[index] = Math.min(text.charCodeAt(index), beyondAscii);
+  }
+  return bytes;
 }
 
 export function tooDeep(position?: number): RuntimeEvidenceError {

@@ -1,5 +1,4 @@
 /** What `JSON.parse` tells nobody of the text that it read. */
-import { RuntimeEvidenceError } from "./error.ts";
 import { exactNumber } from "./integer-text.ts";
 import { jsonToken } from "./json-scanner.ts";
 import type { Integer } from "./record.ts";
@@ -11,6 +10,12 @@ export interface JsonSurvey {
   readonly wideIntegers: readonly Integer[];
   /** Some name may be an array index; objects put such members first, out of the order of the text. */
   readonly indexNames: boolean;
+  /**
+   * Some name has an escape. All V8 from about 12 to at least 14.6 may take such a name for another one that it
+   * has read before in an object of the same shape: after `{"a":0,"\\":0}` it reads the second name of
+   * `{"a":0,"\"":0}` as `\` (nodejs/node issue 63785). Strings by themselves are not affected.
+   */
+  readonly escapedNames: boolean;
 }
 
 const { quote, backslash, colon, minus } = jsonToken;
@@ -25,17 +30,20 @@ const numberToken = /-?[0-9.eE+-]+/y;
 export function surveyJson(text: string): JsonSurvey {
   let members = 0;
   let indexNames = false;
+  let escapedNames = false;
   const wideIntegers: Integer[] = [];
   let stringStart = 0;
+  let stringEnd = 0;
   for (let position = 0; position < text.length; position++) {
     const code = text.charCodeAt(position);
     if (code === quote) {
       stringStart = position + 1;
-      position = endOfString(text, stringStart);
+      stringEnd = endOfString(text, stringStart);
+      position = stringEnd;
     } else if (code === colon) {
       members++;
-      const first = text.charCodeAt(stringStart);
-      if (isDigit(first) || first === backslash) indexNames = true;
+      if (isDigit(text.charCodeAt(stringStart))) indexNames = true;
+      if (!escapedNames) escapedNames = hasEscape(text, stringStart, stringEnd);
     } else if (isDigit(code) || code === minus) {
       let end = position + 1;
       while (isDigit(text.charCodeAt(end))) end++;
@@ -45,7 +53,7 @@ export function surveyJson(text: string): JsonSurvey {
       position = end - 1;
     }
   }
-  return { members, wideIntegers, indexNames };
+  return { members, wideIntegers, indexNames, escapedNames };
 }
 
 function isDigit(code: number): boolean {
@@ -54,6 +62,13 @@ function isDigit(code: number): boolean {
 
 function isFractionOrExponent(code: number): boolean {
   return code === 0x2e || code === 0x65 || code === 0x45;
+}
+
+function hasEscape(text: string, start: number, end: number): boolean {
+  for (let position = start; position < end; position++) {
+    if (text.charCodeAt(position) === backslash) return true;
+  }
+  return false;
 }
 
 function endOfString(text: string, start: number): number {
@@ -74,23 +89,11 @@ function takeNumber(text: string, start: number, digitsEnd: number, wideIntegers
     end = numberToken.lastIndex;
   }
   const token = text.slice(start, end);
-  if (isWide(Number(token))) wideIntegers.push(wideInteger(token, start));
+  if (isWide(Number(token))) wideIntegers.push(exactNumber(token));
   return end;
 }
 
 /** Whether `JSON.parse` gives this number for an integer that it may have rounded. */
 export function isWide(value: number): boolean {
   return !Number.isSafeInteger(value) && (Number.isInteger(value) || !Number.isFinite(value));
-}
-
-function wideInteger(token: string, characterOffset: number): Integer {
-  try {
-    return exactNumber(token);
-  } catch (cause) {
-    const { message } = RuntimeEvidenceError.from(cause);
-    throw new RuntimeEvidenceError("bad-input", `${message} at character ${characterOffset}`, {
-      context: { characterOffset },
-      cause,
-    });
-  }
 }

@@ -6,25 +6,16 @@
  * `JSON.parse` builds the values. One pass over the text finds what it tells nobody: how many members there
  * are, and the integers that a double may not hold. One walk over the values puts these in.
  */
-import { RuntimeEvidenceError } from "./error.ts";
-import { exactNumber } from "./integer-text.ts";
-import { duplicateMember } from "./json-duplicates.ts";
-import { JsonScanner, jsonDepthMax, tooDeep } from "./json-scanner.ts";
+import { parseExactly } from "./json-exact.ts";
+import { jsonDepthMax, tooDeep } from "./json-scanner.ts";
 import { isWide, surveyJson } from "./json-survey.ts";
 import type { Integer, JsonValue } from "./record.ts";
 
 export { integerDigitsMax, parseDecimal } from "./integer-text.ts";
 export { jsonDepthMax } from "./json-scanner.ts";
 
-/** `JSON.rawJSON` and the reviver's `context` of ECMAScript's JSON.parse source text access; Node 22 has both. */
-interface SourceTextAccess {
-  parse(
-    text: string,
-    reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
-  ): unknown;
-  rawJSON(text: string): object;
-}
-const exactJson = JSON as unknown as SourceTextAccess;
+/** `JSON.rawJSON` of ECMAScript's JSON.parse source text access; Node 22 has it. */
+const exactJson = JSON as unknown as { rawJSON(text: string): object };
 
 /**
  * Parses one JSON text. Throws `bad-input`, with `characterOffset` in its context, for text that is not JSON,
@@ -32,41 +23,22 @@ const exactJson = JSON as unknown as SourceTextAccess;
  * `jsonDepthMax`.
  */
 export function parseEvidenceJson(text: string): JsonValue {
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return parseFast(text) ?? parseExactly(text);
   } catch {
-    throw syntaxError(text);
+    // Says what is wrong and where; the words of JSON.parse may quote the input.
+    return parseExactly(text);
   }
-  const { members, wideIntegers, indexNames } = surveyJson(text);
+}
+
+/** Nothing where `JSON.parse` alone can't say what the value is. Throws anything for what is no value. */
+function parseFast(text: string): JsonValue | undefined {
+  const value = JSON.parse(text) as JsonValue;
+  const { members, wideIntegers, indexNames, escapedNames } = surveyJson(text);
+  if (escapedNames || (indexNames && wideIntegers.length > 0)) return undefined;
   const settling = new Settling(wideIntegers);
-  try {
-    if (indexNames && wideIntegers.length > 0) value = parseWithSource(text);
-    value = settling.settle(value, jsonDepthMax);
-  } catch {
-    throw syntaxError(text);
-  }
-  if (settling.members !== members) throw duplicateMember(text);
-  return value as JsonValue;
-}
-
-/** Why the text is refused: the words of `JSON.parse` may quote the input, and do not always say where. */
-function syntaxError(text: string): RuntimeEvidenceError {
-  try {
-    const scanner = new JsonScanner(text);
-    scanner.skip();
-    scanner.end();
-  } catch (thrown) {
-    return RuntimeEvidenceError.from(thrown, "bad-input");
-  }
-  return tooDeep();
-}
-
-/** Several times slower than `JSON.parse` alone, but it says of each number what its text was. */
-function parseWithSource(text: string): unknown {
-  return exactJson.parse(text, (_, member, { source }) =>
-    typeof member === "number" && source !== undefined ? exactNumber(source) : member,
-  );
+  const settled = settling.settle(value, jsonDepthMax) as JsonValue;
+  return settling.members === members ? settled : undefined;
 }
 
 /** Walks a value: counts its members, replaces the numbers that are not exact, and checks the depth. */

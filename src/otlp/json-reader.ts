@@ -138,12 +138,11 @@ export class JsonReader extends JsonScanner {
 
   /** By number, or by a name such as SEVERITY_NUMBER_INFO or SEVERITY_NUMBER_INFO2. */
   severityNumber(name: string): number {
-    if (this.peek() !== jsonToken.quote || this.bytes[this.position + 1] !== 0x53) {
-      return this.uint32(name);
-    }
+    if (this.peek() !== jsonToken.quote) return this.uint32(name);
     const start = this.position;
     const value = this.string();
     if (value === "SEVERITY_NUMBER_UNSPECIFIED") return 0;
+    if (/^\d{1,2}$/.test(value)) return Number(value);
     const [, level = "", step] = /^SEVERITY_NUMBER_([A-Z]+)([2-4]?)$/.exec(value) ?? [];
     const index = severityLevels.indexOf(level);
     if (index < 0) throw this.unlike(name, "a severity number", start);

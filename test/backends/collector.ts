@@ -16,15 +16,21 @@ export function collectorMissing(): string | undefined {
   return "build/otelcol is not built: cd test/backends/collector && go build -o ../../../build/otelcol .";
 }
 
-/** Configurations that the tests run: two are files for users, one throws everything away. */
+/** Configurations that the tests run: some are files for users. */
 const CONFIGS = {
   file: "otel-config/collector-file.yaml",
   debug: "otel-config/collector-debug.yaml",
+  loki: "otel-config/collector-loki.yaml",
   nop: "test/backends/collector-nop.yaml",
+  formats: "test/backends/collector-formats.yaml",
 };
 
 export interface CollectorOptions {
   readonly config: keyof typeof CONFIGS;
+  /** Feature gates to turn on. */
+  readonly featureGates?: readonly string[];
+  /** For the config "loki": where its OTLP endpoint is. */
+  readonly lokiEndpoint?: string;
   /** Default 20 s. */
   readonly readyTimeoutMs?: number;
 }
@@ -35,6 +41,8 @@ export interface StartedCollector {
   readonly grpcEndpoint: string;
   /** `http://127.0.0.1:PORT`, for OTLP/HTTP; logs go to `/v1/logs` below it. */
   readonly httpEndpoint: string;
+  /** Where file exporters write, and the queue is kept. */
+  readonly directory: string;
   /** JSON lines that the file exporter writes; only with the config "file". */
   readonly jsonPath: string;
   /** Length-prefixed protobuf that the file exporter writes; only with the config "file". */
@@ -53,8 +61,17 @@ export async function startCollector(options: CollectorOptions): Promise<Started
   const [grpcPort, httpPort] = (await freePorts(2)) as [number, number];
   const collector = await startProcess({
     command: BINARY,
-    args: ["--config", join(REPOSITORY, CONFIGS[options.config])],
-    env: { OTLP_GRPC_PORT: String(grpcPort), OTLP_HTTP_PORT: String(httpPort), EVIDENCE_DIR: directory },
+    args: [
+      ...["--config", join(REPOSITORY, CONFIGS[options.config])],
+      ...(options.featureGates ?? []).map((gate) => `--feature-gates=${gate}`),
+    ],
+    env: {
+      OTLP_GRPC_PORT: String(grpcPort),
+      OTLP_HTTP_PORT: String(httpPort),
+      EVIDENCE_DIR: directory,
+      QUEUE_DIR: directory,
+      ...(options.lokiEndpoint === undefined ? {} : { LOKI_ENDPOINT: options.lokiEndpoint }),
+    },
     isReady: async ({ stderr }) => stderr.includes("Everything is ready") && (await accepts(httpPort)),
     ...(options.readyTimeoutMs === undefined ? {} : { readyTimeoutMs: options.readyTimeoutMs }),
   });
@@ -62,6 +79,7 @@ export async function startCollector(options: CollectorOptions): Promise<Started
     pid: collector.pid,
     grpcEndpoint: `http://127.0.0.1:${grpcPort}`,
     httpEndpoint: `http://127.0.0.1:${httpPort}`,
+    directory,
     jsonPath: join(directory, "evidence.jsonl"),
     protoPath: join(directory, "evidence.binpb"),
     output: collector.output,

@@ -38,6 +38,10 @@ describe("lossless JSON", () => {
     ["1e-7", 1e-7],
     ["0.1", 0.1],
     ["123456789.25", 123456789.25],
+    ["0.1000000000000000000001", 0.1],
+    ["9007199254740993.5", 9007199254740994],
+    ["1e-400", 0],
+    ["-1e-400", 0],
   ] as const) {
     it(`reads ${text} exactly, wherever it stands`, () => {
       assert.deepStrictEqual(parseEvidenceJson(`[${text}]`), [value]);

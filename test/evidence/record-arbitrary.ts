@@ -173,6 +173,9 @@ export const schemaEventTypes = Object.keys(root.$defs) as readonly EventType[];
 /** Names of members of any event: in another event they are members that the schema does not name. */
 const allEventMembers = schemaEventTypes.flatMap((type) => Object.keys(root.$defs[type].properties ?? {}));
 
+/** Names of all members that the schema names anywhere. */
+export const schemaMembers = [...new Set([...Object.keys(root.properties ?? {}), ...allEventMembers])];
+
 /** Valid records of one event type. */
 export function evidenceRecords(type: EventType): fc.Arbitrary<EvidenceRecord> {
   return fc

@@ -3,13 +3,59 @@ import fc from "fast-check";
 import { parseEvidenceJson } from "../../src/evidence/json.ts";
 import type { EvidenceRecord, JsonValue } from "../../src/evidence/record.ts";
 import { createValidator } from "../../src/evidence/validator.ts";
-import { anyEvidenceRecord, schemaText } from "./record-arbitrary.ts";
+import { anyEvidenceRecord, anyJson, schemaMembers, schemaText } from "./record-arbitrary.ts";
+import { schemaAllows } from "./schema-interpreter.ts";
 
 const validate = createValidator();
 const errors = (text: string): readonly string[] => {
   const result = validate(parseEvidenceJson(text));
   return result.valid ? [] : result.errors;
 };
+const hugeIntegers = [2n ** 53n, 2n ** 64n, 10n ** 30n, 10n ** 400n].flatMap((value) => [value, -value]);
+const hostile = fc.oneof(
+  fc.constantFrom<(JsonValue | undefined)[]>(
+    undefined,
+    null,
+    true,
+    "",
+    0,
+    -1,
+    1,
+    1.5,
+    65_535,
+    65_536,
+    4096,
+    [],
+    {},
+  ),
+  fc.constantFrom<JsonValue[]>(
+    "inet",
+    "read",
+    "0x",
+    "0xZ",
+    "0x1\n",
+    "1.2.3.4",
+    "::1",
+    "x".repeat(17),
+    "é".repeat(16),
+  ),
+  fc.constantFrom<JsonValue[]>(
+    ["0x1"],
+    ["0x1", ""],
+    ["0x1", 1],
+    [1],
+    "sha256:00",
+    "docker://00",
+    "tcp_state",
+  ),
+  fc.constantFrom<JsonValue[]>(...hugeIntegers),
+  anyJson,
+);
+const change = fc.record({
+  member: fc.constantFrom(...schemaMembers),
+  inEvent: fc.boolean(),
+  value: hostile,
+});
 const top = '"ts_ns":1,"src":"s","pid":1,"comm":"c"';
 
 describe("the validator", () => {
@@ -29,6 +75,46 @@ describe("the validator", () => {
       { numRuns: 500 },
     );
   }).timeout(20_000);
+
+  it("agrees with the schema read keyword by keyword, whatever one member is changed to", () => {
+    let refused = 0;
+    fc.assert(
+      fc.property(anyEvidenceRecord, change, (record, { member, inEvent, value }) => {
+        const changed = structuredClone(record) as unknown as Record<string, JsonValue>;
+        const target = (inEvent ? changed.event : changed) as Record<string, JsonValue>;
+        if (value === undefined) delete target[member];
+        else target[member] = value;
+        const allowed = schemaAllows(changed);
+        if (!allowed) refused++;
+        const result = validate(changed);
+        assert.equal(result.valid, allowed);
+        if (!result.valid) assert.ok(result.errors.length > 0 && result.errors.every((line) => line !== ""));
+      }),
+      { numRuns: 3000 },
+    );
+    assert.ok(refused > 300, `only ${refused} were refused`);
+  }).timeout(30_000);
+
+  for (const [text, valid] of [
+    ["10.0.0.1", true],
+    ["010.0.0.1", false],
+    ["10.0.0", false],
+    ["256.0.0.1", false],
+    ["::", true],
+    ["1::2::3", false],
+    ["::ffff:10.0.0.1", true],
+    ["::ffff:10.0.0.256", false],
+    ["fe80::1%eth0", false],
+    ["12345::", false],
+    ["1:2:3:4:5:6:7:8:9", false],
+    ["10.0.0.1\n", false],
+    ["", false],
+  ] as const) {
+    it(`${valid ? "takes" : "refuses"} ${JSON.stringify(text)} as the address of a peer`, () => {
+      const event = { type: "tcp_state", oldstate: "CLOSE", newstate: "", daddr: text, dport: 1 };
+      assert.equal(validate({ ts_ns: 0, src: "", pid: 1, comm: "", event }).valid, valid);
+    });
+  }
 
   for (const [what, text, expected] of [
     [

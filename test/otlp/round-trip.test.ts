@@ -4,78 +4,49 @@ import type { Extensions } from "../../src/evidence/extensions.ts";
 import { parseEvidenceJson, stringifyEvidence } from "../../src/evidence/json.ts";
 import type { EvidenceRecord, JsonValue } from "../../src/evidence/record.ts";
 import { createValidator } from "../../src/evidence/validator.ts";
+import { type AnyValue, DoubleValue } from "../../src/otlp/any-value.ts";
 import { decodeJson } from "../../src/otlp/decode-json.ts";
 import { decodeRequest } from "../../src/otlp/decode-request.ts";
-import type { DecodedLogRecord } from "../../src/otlp/decoded-log-record.ts";
-import { encodeRecord } from "../../src/otlp/encode-record.ts";
-import { RequestBuilder } from "../../src/otlp/request-builder.ts";
 import { requestToJson } from "../../src/otlp/request-json.ts";
-import { createResourceSource } from "../../src/otlp/resource.ts";
-import { parseUid, toEvidence } from "../../src/otlp/to-evidence.ts";
+import { toEvidence } from "../../src/otlp/to-evidence.ts";
 import {
   anyEvidenceRecord,
   evidenceRecords,
   schemaEventTypes,
   schemaText,
 } from "../evidence/record-arbitrary.ts";
+import { request, reversed } from "./there-and-back.ts";
 
-const resources = createResourceSource({ "service.name": "test", "host.name": "host" });
 const validate = createValidator();
-
-function request(records: readonly EvidenceRecord[], extensions?: Extensions): Buffer {
-  const builder = new RequestBuilder({ capacityBytes: 1024 });
-  for (const [sequence, record] of records.entries()) {
-    encodeRecord(builder, record, {
-      resources,
-      timeUnixNano: 1_737_890_000_123_456_789n,
-      observedTimeUnixNano: 1_737_890_000_223_456_789n,
-      streamId: "stream",
-      sequence,
-      ...(extensions && { extensions }),
-    });
-  }
-  const { byteLength } = builder;
-  const { body, recordCount } = builder.seal();
-  assert.equal(recordCount, records.length);
-  assert.equal(body.length, byteLength);
-  return body;
-}
-
-/** What came back, in the order in which it was sent: a request groups records by resource. */
-function reversed(decoded: readonly DecodedLogRecord[]): JsonValue[] {
-  const bySequence: JsonValue[] = [];
-  for (const logRecord of decoded) {
-    const result = toEvidence(logRecord);
-    assert.equal(result.kind, "evidence", result.kind === "invalid" ? result.reason : "");
-    if (result.kind !== "evidence") continue;
-    const uid = parseUid(result.uid ?? "");
-    assert.equal(uid?.streamId, "stream");
-    bySequence[uid?.sequence ?? -1] = result.record as unknown as JsonValue;
-  }
-  return bySequence;
-}
+const event = { type: "file_open", path: "/p", flags: 0 } as const;
 
 describe("a v1 record sent as OTLP and rebuilt", () => {
   for (const type of schemaEventTypes) {
     it(`is the same ${type} through protobuf and through JSON`, () => {
+      let count = 0;
       fc.assert(
-        fc.property(fc.array(evidenceRecords(type), { minLength: 1, maxLength: 6 }), (records) => {
+        fc.property(fc.array(evidenceRecords(type), { minLength: 1, maxLength: 8 }), (records) => {
           for (const record of records)
             assert.deepEqual(validate(record as unknown as JsonValue), { valid: true, record });
           const body = request(records);
           assert.deepStrictEqual(reversed(decodeRequest(body)), records);
           assert.deepStrictEqual(reversed(decodeJson(requestToJson(body))), records);
+          count += records.length;
         }),
-        { numRuns: 300 },
+        { numRuns: 250 },
       );
+      // 5,000 of all types.
+      assert.ok(count >= 834, `only ${count} records`);
     }).timeout(60_000);
   }
 
   it("is the same for the schema's own examples, digit by digit", () => {
     const schema = parseEvidenceJson(schemaText) as unknown as { examples: readonly EvidenceRecord[] };
     assert.equal(schema.examples.length, 3);
-    const rebuilt = reversed(decodeRequest(request(schema.examples)));
+    const body = request(schema.examples);
+    const rebuilt = reversed(decodeRequest(body));
     assert.deepStrictEqual(rebuilt, schema.examples);
+    assert.deepStrictEqual(reversed(decodeJson(requestToJson(body))), schema.examples);
     assert.match(stringifyEvidence(rebuilt[0] as JsonValue), /"ts_ns":1737890000123456789,/);
   });
 
@@ -101,27 +72,78 @@ describe("a v1 record sent as OTLP and rebuilt", () => {
     );
   }).timeout(30_000);
 
-  it("does not take over what others added to the log record or its resource", () => {
+  it("does not take over what others added to the log record or its resource, or made of what is for people", () => {
+    // As attributes, k8sattributes, resourcedetection and transform of a Collector do.
+    const added: [string, AnyValue][] = [
+      ...["k8s.pod.name", "k8s.container.name", "container.image.name", "tid", "ts_ns", "event.name"].map(
+        (key): [string, AnyValue] => [key, "other"],
+      ),
+      ["container.id", "0".repeat(64)],
+      ["container.runtime.name", "other"],
+      ["oci.manifest.digest", "sha256:0"],
+      ["network.transport", "udp"],
+      ["network.connection.state", "closed"],
+      ["error.type", "other"],
+      ["runtime_evidence.truncated", "perhaps"],
+    ];
+    const ofResource: [string, AnyValue][] = [
+      ...added,
+      ["process.pid", 1],
+      ["process.command", "other"],
+      ["file.path", "/other"],
+      ["runtime_evidence.record.timestamp", 1],
+    ];
     fc.assert(
-      fc.property(anyEvidenceRecord, (record) => {
+      fc.property(anyEvidenceRecord, fc.subarray(added), fc.subarray(ofResource), (record, mine, theirs) => {
         const [decoded] = decodeRequest(request([record]));
         assert.ok(decoded);
-        decoded.attributes = new Map([
-          ...decoded.attributes,
-          ["k8s.pod.name", "pod"],
-          ["container.id", "other"],
-        ]);
-        decoded.resource.attributes = new Map([
-          ...decoded.resource.attributes,
-          ["container.id", "other"],
-          ["tid", 7],
-        ]);
+        decoded.attributes = new Map([...decoded.attributes, ...mine]);
+        decoded.resource.attributes = new Map([...decoded.resource.attributes, ...theirs]);
         decoded.body = "changed";
+        decoded.severityNumber = 0;
+        decoded.severityText = "other";
+        decoded.timeUnixNano += 1n;
+        decoded.observedTimeUnixNano = 0n;
+        decoded.eventName = "";
         assert.deepStrictEqual(reversed([decoded]), [record]);
       }),
-      { numRuns: 200 },
+      { numRuns: 300 },
     );
   }).timeout(30_000);
+
+  it("is refused rather than rebuilt wrongly when a value lost digits or its kind on the way", () => {
+    const record = { ts_ns: 10n ** 18n + 1n, src: "s", pid: 1, comm: "c", event } as const;
+    for (const [key, value] of [
+      ["runtime_evidence.record.timestamp", new DoubleValue(1e18)],
+      ["runtime_evidence.record.timestamp", "1e+18"],
+      ["process.pid", true],
+      ["process.pid", null],
+      ["file.path", new Map([["a", "b"]])],
+      ["file.path", new Uint8Array(2)],
+      ["runtime_evidence.residual", "[]"],
+      ["runtime_evidence.residual", '{"a":1,"a":2}'],
+      ["runtime_evidence.residual", 5],
+      ["runtime_evidence.event.type", "file_close"],
+    ] as [string, AnyValue][]) {
+      const [decoded] = decodeRequest(request([record]));
+      assert.ok(decoded);
+      decoded.attributes = new Map([...decoded.attributes, [key, value]]);
+      assert.equal(toEvidence(decoded).kind, "invalid", `${key} ${String(value)}`);
+    }
+  });
+
+  it("takes whole doubles where integers were, as tools that have no integers write them", () => {
+    const record = { ts_ns: 2 ** 52, src: "s", pid: 7, comm: "c", event } as const;
+    const [decoded] = decodeRequest(request([record]));
+    assert.ok(decoded);
+    decoded.attributes = new Map(
+      [...decoded.attributes].map(([key, value]) => [
+        key,
+        typeof value === "number" ? new DoubleValue(value) : value,
+      ]),
+    );
+    assert.deepStrictEqual(reversed([decoded]), [record]);
+  });
 
   it("keeps extensions out of the record and gives them beside it", () => {
     const record = {
@@ -170,6 +192,13 @@ describe("a v1 record sent as OTLP and rebuilt", () => {
     without.delete("process.pid");
     decoded.attributes = without;
     assert.deepStrictEqual(toEvidence(decoded), { kind: "invalid", reason: "process.pid is missing" });
+  });
+
+  it("is refused before anything is written when it is nested deeper than can be read back", () => {
+    let labels: JsonValue = [];
+    for (let depth = 0; depth < 1000; depth++) labels = [labels];
+    const record = { ts_ns: 1, src: "s", pid: 1, comm: "c", event, labels };
+    assert.throws(() => request([record]), { code: "bad-input", message: /nested deeper than 1000 levels/ });
   });
 
   it("leaves log records of others alone", () => {

@@ -1,0 +1,40 @@
+/** The levels of an OTLP logs request in JSON (opentelemetry-proto docs/specification.md, "JSON Protobuf Encoding"). */
+
+import { itemsOf, type Member, membersOf } from "./json-members.ts";
+import type { RequestSyntax } from "./request-pieces.ts";
+
+/** By level, as they are written and as the Collector reads them too. */
+const CHILD_NAMES: readonly (readonly string[])[] = [
+  ["resourceLogs", "resource_logs"],
+  ["scopeLogs", "scope_logs"],
+  ["logRecords", "log_records"],
+];
+const OPEN_BRACKET = 0x5b;
+const COMMA = Buffer.from(",");
+
+/** A child is an object of the array; own members are written as they stand. */
+export function jsonSyntax(request: Buffer): RequestSyntax {
+  const isChildren = ({ name, start }: Member, depth: number) =>
+    CHILD_NAMES[depth]?.includes(name) === true && request[start] === OPEN_BRACKET;
+  return {
+    *own(message, depth) {
+      if (depth === 0) return;
+      for (const member of membersOf(request, message.start)) {
+        if ("reason" in member) return;
+        if (!isChildren(member, depth)) yield { start: member.nameStart, end: member.end };
+      }
+    },
+    *children(message, depth) {
+      for (const member of membersOf(request, message.start)) {
+        if ("reason" in member) yield member;
+        else if (isChildren(member, depth)) yield* itemsOf(request, member.start);
+      }
+    },
+    join(depth, own, children) {
+      const name = Buffer.from(`"${CHILD_NAMES[depth]?.[0]}":[`);
+      const content = [...own.flatMap((member) => [member, COMMA]), name];
+      for (const [index, child] of children.entries()) content.push(...(index === 0 ? [] : [COMMA]), child);
+      return Buffer.concat([Buffer.from("{"), ...content, Buffer.from("]}")]);
+    },
+  };
+}

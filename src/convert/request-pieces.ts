@@ -1,0 +1,156 @@
+/**
+ * Cuts one large OTLP request into requests that together mean the same, so that memory does not grow with
+ * the size of a message: decoded, a log record may take a hundred times its bytes.
+ *
+ *     request ─► resource logs ─► scope logs ─► log records
+ *                  resource         scope
+ *
+ * Children are kept together up to the size of a piece. Whatever is larger is cut one level deeper, and each
+ * piece repeats the members of the levels around it.
+ */
+
+/** Bytes of a request, from `start` up to `end`. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Where a message can't be read any further, and why. */
+export interface Damage {
+  readonly offset: number;
+  readonly reason: string;
+}
+
+/** How one encoding writes the levels of one request: 0 is the request, 1 resource logs, 2 scope logs. */
+export interface RequestSyntax {
+  /** The members of `message` that are not of the next level, as far as it can be read. */
+  own(message: Range, depth: number): Iterable<Range>;
+  /** The members of the next level, then the damage where there is some. */
+  children(message: Range, depth: number): Iterable<Range | Damage>;
+  /** A message of `depth` with these members, as it stands in the level above. */
+  join(depth: number, own: readonly Buffer[], children: readonly Buffer[]): Buffer;
+}
+
+export interface PieceLimits {
+  /** Size of a piece, but for what it repeats and for a log record that is larger by itself. */
+  readonly pieceBytesMax: number;
+  /** Most log records of a piece: one that is decoded takes memory even if it is empty. */
+  readonly pieceRecordsMax: number;
+  /** Largest log record. */
+  readonly recordBytesMax: number;
+}
+
+/** A request, or a part of one that can't be read; `offset` is where it starts in what is cut. */
+export type Piece = Damage | { readonly offset: number; readonly body: Buffer };
+
+/** Most bytes of resource and scope, which each piece repeats. */
+const REPEATED_BYTES_MAX = 1024 * 1024;
+/** Most ranges of one piece that do not lie side by side. */
+const RANGES_MAX = 4096;
+const DEPTH_OF_SCOPE_LOGS = 2;
+
+/** The pieces of `request` in order, and between them what can't be read or is over a limit. */
+export function requestPieces(request: Buffer, syntax: RequestSyntax, limits: PieceLimits): Iterable<Piece> {
+  const whole = { start: 0, end: request.length };
+  return cut({ request, syntax, limits }, whole, 0, (content) => content);
+}
+
+interface Cutting {
+  readonly request: Buffer;
+  readonly syntax: RequestSyntax;
+  readonly limits: PieceLimits;
+}
+
+/** Cuts `message`, which is of level `depth`; `outer` puts one of it into the levels around it. */
+function* cut(
+  cutting: Cutting,
+  message: Range,
+  depth: number,
+  outer: (message: Buffer) => Buffer,
+): Generator<Piece, void, undefined> {
+  const { request, syntax } = cutting;
+  const { pieceBytesMax, pieceRecordsMax, recordBytesMax } = cutting.limits;
+  const own = slices(request, syntax.own(message, depth), REPEATED_BYTES_MAX);
+  if (own === undefined) {
+    yield overLimit(message, "resource or scope", REPEATED_BYTES_MAX);
+    return;
+  }
+  const wrap = (children: readonly Buffer[]) => outer(syntax.join(depth, own, children));
+  let batch = new RangeBatch();
+  let batchRecords = 0;
+  for (const child of syntax.children(message, depth)) {
+    const isDamage = "reason" in child;
+    const childBytes = isDamage ? 0 : child.end - child.start;
+    const records = isDamage ? 0 : countRecords(syntax, child, depth, pieceRecordsMax);
+    const isFull = batch.byteCount + childBytes > pieceBytesMax || batchRecords + records > pieceRecordsMax;
+    if (!batch.isEmpty && (isDamage || batch.isFull || isFull)) {
+      yield { offset: batch.start, body: wrap(batch.slices(request)) };
+      batch = new RangeBatch();
+      batchRecords = 0;
+    }
+    if (isDamage) yield child;
+    else if (depth < DEPTH_OF_SCOPE_LOGS && (childBytes > pieceBytesMax || records > pieceRecordsMax)) {
+      yield* cut(cutting, child, depth + 1, (inner) => wrap([inner]));
+    } else if (childBytes > recordBytesMax) yield overLimit(child, "log record", recordBytesMax);
+    else {
+      batch.add(child);
+      batchRecords += records;
+    }
+  }
+  if (!batch.isEmpty) yield { offset: batch.start, body: wrap(batch.slices(request)) };
+}
+
+/** The log records in a child of `depth`; counts no further than just over `recordsMax`. */
+function countRecords(syntax: RequestSyntax, child: Range, depth: number, recordsMax: number): number {
+  if (depth === DEPTH_OF_SCOPE_LOGS) return 1;
+  let count = 0;
+  for (const inner of syntax.children(child, depth + 1)) {
+    if (!("reason" in inner)) count += countRecords(syntax, inner, depth + 1, recordsMax - count);
+    if (count > recordsMax) break;
+  }
+  return count;
+}
+
+/** Ranges for one piece; those that lie side by side are one. */
+class RangeBatch {
+  readonly #ranges: { readonly start: number; end: number }[] = [];
+  byteCount = 0;
+
+  get isEmpty(): boolean {
+    return this.#ranges.length === 0;
+  }
+
+  get isFull(): boolean {
+    return this.#ranges.length >= RANGES_MAX;
+  }
+
+  get start(): number {
+    return this.#ranges[0]?.start ?? 0;
+  }
+
+  add({ start, end }: Range): void {
+    this.byteCount += end - start;
+    const last = this.#ranges.at(-1);
+    if (last?.end === start) last.end = end;
+    else this.#ranges.push({ start, end });
+  }
+
+  slices(request: Buffer): Buffer[] {
+    return this.#ranges.map(({ start, end }) => request.subarray(start, end));
+  }
+}
+
+/** The bytes of `ranges`; nothing where they are more than `bytesMax`. */
+function slices(request: Buffer, ranges: Iterable<Range>, bytesMax: number): Buffer[] | undefined {
+  const batch = new RangeBatch();
+  for (const range of ranges) {
+    batch.add(range);
+    if (batch.byteCount > bytesMax) return undefined;
+  }
+  return batch.slices(request);
+}
+
+function overLimit({ start, end }: Range, what: string, bytesMax: number): Damage {
+  const reason = `${what} in ${end - start} bytes is over the limit of ${bytesMax} bytes`;
+  return { offset: start, reason };
+}
