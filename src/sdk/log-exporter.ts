@@ -26,10 +26,10 @@ import {
 } from "./log-exporter-options.ts";
 import { type LogsPart, serializeLogs } from "./serialize-logs.ts";
 
-/** Reasons of losses beside those of the delivery's outcomes (`http 400`, `grpc INTERNAL`, `given up`). */
-const SHUT_DOWN = "shut down";
-const NOT_SERIALIZABLE = "not serializable";
-const QUEUE_FULL = "queue full";
+/** Reasons of losses beside those of the delivery's outcomes (`refused`, `too_large`, `given_up`). */
+const SHUT_DOWN = "shut_down";
+const NOT_SERIALIZABLE = "not_serializable";
+const QUEUE_FULL = "queue_full";
 const REJECTED = "rejected";
 const UNDELIVERED = "undelivered";
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type DeliveryOptions, startDelivery } from "../../src/delivery/delivery.ts";
 import { createMemoryQueue } from "../../src/delivery/memory-queue.ts";
 import type { SealedRequest, SendOutcome } from "../../src/delivery/outcome.ts";
-import { ACCEPTED, numbered, numberOf, ScriptedSender, sealed } from "./sealed.ts";
+import { ACCEPTED, numbered, ScriptedSender, sealed } from "./sealed.ts";
 
 const FAST = { initialMs: 5, maxMs: 20, jitter: 0 };
 const DOWN: SendOutcome = { kind: "retryable", reason: "grpc UNAVAILABLE", message: "down" };

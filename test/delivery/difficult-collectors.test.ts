@@ -192,7 +192,7 @@ for (const protocol of ["grpc", "http/protobuf"] as const) {
       }, 100);
       collectGarbage();
       const before = process.memoryUsage().arrayBuffers;
-      const { counters, delivered } = await deliver(server.port, requests, { timeoutMs: 100 });
+      const { counters, delivered } = await deliver(server.port, requests, { timeoutMs: 300 });
       clearInterval(watch);
       assert.deepEqual([delivered, counters.recordsAccepted], [true, 8]);
       assert.ok(counters.retries > 8, `${counters.retries} retries`);

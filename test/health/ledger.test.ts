@@ -96,6 +96,7 @@ describe("summary", () => {
           probe: "file_open",
           seen: "1152921504606846976",
           exported: "0",
+          spooled: "0",
           filtered: "1152921504606846969",
           lost: { ring_full: "7" },
           unaccounted: "0",

@@ -67,7 +67,7 @@ describe("rebuilding", () => {
         assert.deepEqual(paths(), once);
         assert.deepEqual(
           { ...built.counts },
-          { written: once.length, duplicates: sent.length - once.length, foreign: 0, invalid: 0 },
+          { written: once.length, duplicates: sent.length - once.length, foreign: 0, control: 0, invalid: 0 },
         );
         assert.equal(built.forgotten, 0);
       }),
@@ -88,6 +88,6 @@ describe("rebuilding", () => {
     assert.equal(built.take("protobuf", requestOf([{ stream: "a", sequence: 1, bad: true }])), 1);
     assert.equal(built.take("protobuf", requestOf([{ stream: "a", sequence: 1 }])), 0);
     assert.deepEqual(paths(), ["a/1"]);
-    assert.deepEqual({ ...built.counts }, { written: 1, duplicates: 0, foreign: 0, invalid: 1 });
+    assert.deepEqual({ ...built.counts }, { written: 1, duplicates: 0, foreign: 0, control: 0, invalid: 1 });
   });
 });

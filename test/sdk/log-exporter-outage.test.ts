@@ -50,10 +50,10 @@ describe("the evidence log exporter while the collector is away", () => {
     assert.equal(recordsReceived, 250);
     assert.ok(failed > 30, `${failed} exports failed`);
     assert.ok(recordsPending * 300 <= 4000 + 6000 + 2000, `${recordsPending} records are held`);
-    assert.deepEqual([...recordsLost.keys()], ["queue full"]);
-    assert.ok(losses.every(({ reason }) => reason === "queue full"));
+    assert.deepEqual([...recordsLost.keys()], ["queue_full"]);
+    assert.ok(losses.every(({ reason }) => reason === "queue_full"));
     await exporter.shutdown();
-    assert.deepEqual([...exporter.counters().recordsLost.keys()], ["queue full", "undelivered"]);
+    assert.deepEqual([...exporter.counters().recordsLost.keys()], ["queue_full", "undelivered"]);
     assert.equal(exporter.counters().recordsPending, 0);
     assertBooks(exporter);
   });
@@ -72,7 +72,7 @@ describe("the evidence log exporter while the collector is away", () => {
     const { exporter, give, losses } = start(async () => ACCEPTED);
     await exporter.shutdown();
     assert.equal((await give(logs(3))).code, ExportResultCode.FAILED);
-    assert.deepEqual(losses, [{ reason: "shut down", records: 3 }]);
+    assert.deepEqual(losses, [{ reason: "shut_down", records: 3 }]);
     assertBooks(exporter);
   });
 });
