@@ -165,13 +165,14 @@ export class OtlpOutlet implements RequestOutlet {
 
   async ready(): Promise<void> {
     if (performance.now() >= this.#lookAtMs) this.#look();
-    await this.#admitted();
+    if (this.#offers.size > 0) await Promise.race([this.#admitted(), this.#aborted.promise]);
   }
 
   abort(): void {
     this.#isAborted = true;
     this.#aborted.resolve();
-    void this.#delivery.abort();
+    // A spool stays open for what `end` has to put there.
+    if (this.#opened.disk === undefined) void this.#delivery.abort();
   }
 
   /**
@@ -182,15 +183,16 @@ export class OtlpOutlet implements RequestOutlet {
     clearInterval(this.#timer);
     const deadlineMs = performance.now() + timeoutMs;
     const leftMs = () => (this.#isAborted ? 0 : Math.max(0, deadlineMs - performance.now()));
+    const { disk } = this.#opened;
+    const graceMs = disk === undefined ? 0 : SPOOL_GRACE_MS;
     this.#batch.flush();
     // First what is there, so that what the collector says of it can still be reported.
-    await within(this.#admitted(), leftMs());
+    await within(this.#admitted(), leftMs() + graceMs);
     await this.#emptied(leftMs);
     this.#findLosses();
     this.#reports.end(counts());
     this.#batch.flush();
-    const { disk } = this.#opened;
-    await within(this.#admitted(), disk === undefined ? leftMs() : leftMs() + SPOOL_GRACE_MS);
+    await within(this.#admitted(), leftMs() + graceMs);
     const isEnded = this.#offers.size === 0;
     await this.#delivery.drain(leftMs());
     if (isEnded && !this.#isEndLost) await disk?.endStream(this.#options.streamId);
@@ -247,11 +249,11 @@ export class OtlpOutlet implements RequestOutlet {
   }
 
   /** Resolves when the queue has taken all that was offered so far. */
-  #admitted(): Promise<unknown> | undefined {
-    if (this.#offers.size === 0) return undefined;
-    return Promise.race([Promise.all(this.#offers), this.#aborted.promise]);
+  #admitted(): Promise<unknown> {
+    return Promise.all(this.#offers);
   }
 
+  /** Waits until everything is acknowledged or the time is over. */
   async #emptied(leftMs: () => number): Promise<void> {
     while (this.#opened.queue.stats().requests > 0 && leftMs() > 0) {
       await new Promise((resolve) => setTimeout(resolve, EMPTY_INTERVAL_MS));
