@@ -11,6 +11,7 @@ import { EXIT_CODE_HELP } from "./exit-code.ts";
 import { receiveCommand } from "./receive.ts";
 import { replayCommand } from "./replay.ts";
 import { validateCommand } from "./validate.ts";
+import { verifyCommand } from "./verify.ts";
 
 /** Told by a command that ended in order with which code to exit. */
 export type SetExitCode = (code: number) => void;
@@ -32,6 +33,7 @@ export function createProgram(setExitCode: SetExitCode): Command {
     receiveCommand,
     convertCommand,
     validateCommand,
+    verifyCommand,
     doctorCommand,
   ].map((create) => create(setExitCode));
   for (const command of [...commands, completionCommand(program)]) {

@@ -88,9 +88,9 @@ export class Ledger {
     for (const account of this.#accounts.values()) account.earlier = account.kernel;
   }
 
-  /** One event's frame was read. */
-  received(probe: string): void {
-    this.#account(probe).received++;
+  /** The frames of `count` events were read. */
+  received(probe: string, count = 1): void {
+    this.#account(probe).received += count;
   }
 
   /** `count` events were acknowledged. */

@@ -50,7 +50,7 @@ export class Rebuilder {
    * @throws RuntimeEvidenceError `bad-input` when it can't be decoded.
    */
   take(encoding: "protobuf" | "json", body: Buffer): number {
-    const decoded = [...(encoding === "protobuf" ? decodeRequest(body) : decodeJson(utf8(body)))];
+    const decoded = decodeStored(encoding, body);
     const before = this.counts.invalid;
     for (const logRecord of decoded) this.#record(logRecord);
     return this.counts.invalid - before;
@@ -83,6 +83,11 @@ export class Rebuilder {
     this.#options.onInvalid(reason);
     this.#options.rejects?.line(stringifyEvidence({ reason, ...(record === undefined ? {} : { record }) }));
   }
+}
+
+/** The log records of one stored message. Throws `bad-input` when it is no OTLP logs. */
+export function decodeStored(encoding: "protobuf" | "json", body: Buffer): readonly DecodedLogRecord[] {
+  return encoding === "protobuf" ? decodeRequest(body) : decodeJson(utf8(body));
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
