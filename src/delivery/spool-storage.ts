@@ -4,7 +4,7 @@
  */
 
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
@@ -61,9 +61,7 @@ class DirectoryStorage implements SpoolStorage {
   }
 
   async write(name: string, parts: readonly Buffer[], sync: boolean): Promise<void> {
-    await this.remove(name);
-    // O_EXCL: nothing that stands there by now, a symbolic link least of all, is written to.
-    const file = await open(this.#path(name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    const file = await this.#create(name);
     try {
       for (const part of parts) await writeAll(file, part);
       if (sync) await file.datasync();
@@ -106,7 +104,9 @@ class DirectoryStorage implements SpoolStorage {
   }
 
   remove(name: string): Promise<void> {
-    return rm(this.#path(name), { force: true });
+    return unlink(this.#path(name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    });
   }
 
   syncDirectory(): Promise<void> {
@@ -115,6 +115,18 @@ class DirectoryStorage implements SpoolStorage {
 
   #path(name: string): string {
     return join(this.#directory, name);
+  }
+
+  /** O_EXCL: nothing that stands there already, a symbolic link least of all, is written to. */
+  async #create(name: string): Promise<FileHandle> {
+    const create = () => open(this.#path(name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      return await create();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    await this.remove(name);
+    return create();
   }
 
   async #reading<T>(name: string, read: (file: FileHandle, fileBytes: number) => Promise<T>): Promise<T> {
