@@ -2,7 +2,6 @@
  * Keeps a tally for each stream that log records belong to or speak of.
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
-import type { AnyValue } from "../otlp/any-value.ts";
 import { ATTR_LOG_RECORD_UID } from "../otlp/attributes.gen.ts";
 import type { DecodedLogRecord } from "../otlp/decoded-log-record.ts";
 import { eventTypeKey, isEventType } from "../otlp/mapping.ts";
@@ -36,6 +35,29 @@ export interface VerifyCounts {
   damaged: number;
 }
 
+/** What a verifier needs of a log record. */
+export type RecordIdentity =
+  | { readonly kind: "evidence"; readonly uid: string | undefined; readonly type: string }
+  | { readonly kind: "foreign" }
+  | { readonly kind: "damaged" }
+  | ControlRecord;
+
+/** Says what a log record is. Whether evidence is valid v1 is the business of convert. */
+export function identify(logRecord: DecodedLogRecord): RecordIdentity {
+  const { attributes } = logRecord;
+  const type = attributes.get(eventTypeKey);
+  const dropped = logRecord.droppedAttributesCount + logRecord.resource.droppedAttributesCount;
+  // The usual case by two look-ups.
+  if (isEventType(type) && dropped === 0) {
+    const uid = attributes.get(ATTR_LOG_RECORD_UID);
+    return { kind: "evidence", uid: typeof uid === "string" ? uid : undefined, type };
+  }
+  const result = toEvidence(logRecord);
+  if (result.kind === "evidence")
+    return { kind: "evidence", uid: result.uid, type: result.record.event.type };
+  return result.kind === "invalid" ? { kind: "damaged" } : result;
+}
+
 export class StreamVerifier {
   readonly counts: VerifyCounts = { read: 0, foreign: 0, unnumbered: 0, damaged: 0 };
   readonly #gapsMax: number;
@@ -50,14 +72,11 @@ export class StreamVerifier {
   }
 
   /** @throws RuntimeEvidenceError `limit` when there are more gaps or streams than allowed: nothing can be said then. */
-  take(logRecord: DecodedLogRecord): void {
+  take(identity: RecordIdentity): void {
     this.counts.read++;
-    const { attributes } = logRecord;
-    const type = attributes.get(eventTypeKey);
-    const dropped = logRecord.droppedAttributesCount + logRecord.resource.droppedAttributesCount;
-    // The usual case by two look-ups: whether a record is valid v1 is the business of convert.
-    if (isEventType(type) && dropped === 0) this.#evidence(attributes.get(ATTR_LOG_RECORD_UID), type);
-    else this.#unusual(logRecord);
+    if (identity.kind === "evidence") this.#evidence(identity);
+    else if (identity.kind === "control") this.#control(identity);
+    else this.counts[identity.kind]++;
   }
 
   /** What is known of each stream, in the order in which they were first heard of. */
@@ -65,16 +84,8 @@ export class StreamVerifier {
     return Array.from(this.#tallies.values(), (tally) => tally.report(gapsShownMax));
   }
 
-  #unusual(logRecord: DecodedLogRecord): void {
-    const result = toEvidence(logRecord);
-    if (result.kind === "foreign") this.counts.foreign++;
-    else if (result.kind === "invalid") this.counts.damaged++;
-    else if (result.kind === "control") this.#control(result);
-    else this.#evidence(result.uid, result.record.event.type);
-  }
-
-  #evidence(uid: AnyValue | undefined, type: string): void {
-    const place = typeof uid === "string" ? parseUid(uid) : undefined;
+  #evidence({ uid, type }: RecordIdentity & { kind: "evidence" }): void {
+    const place = uid === undefined ? undefined : parseUid(uid);
     if (place === undefined) {
       this.counts.unnumbered++;
       return;

@@ -5,7 +5,13 @@ import { readStoredRequests, type StoredFormat } from "../convert/stored-request
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { decodeStored } from "./rebuild.ts";
 import type { StreamReport } from "./stream-tally.ts";
-import { StreamVerifier, type StreamVerifierOptions, type VerifyCounts } from "./stream-verifier.ts";
+import {
+  identify,
+  type RecordIdentity,
+  StreamVerifier,
+  type StreamVerifierOptions,
+  type VerifyCounts,
+} from "./stream-verifier.ts";
 import { type Verdict, verdictOf } from "./verdict.ts";
 
 export interface VerifyOptions extends StreamVerifierOptions {
@@ -67,21 +73,20 @@ async function readInput(
       report(`${place}: ends within a message; its ${item.bytes} bytes were left out`);
       continue;
     }
-    const records = item.kind === "rejected" ? item.reason : decodeOrReason(item.encoding, item.body);
-    if (typeof records === "string") {
+    const identities = item.kind === "rejected" ? item.reason : identifyAll(item.encoding, item.body);
+    if (typeof identities === "string") {
       result.badMessages++;
-      report(`${place}: ${records}`);
-    } else for (const record of records) verifier.take(record);
+      report(`${place}: ${identities}`);
+    } else for (const identity of identities) verifier.take(identity);
   }
 }
 
 const nameOf = (input: string): string => (input === "-" ? "standard input" : input);
 
-function decodeOrReason(
-  ...message: Parameters<typeof decodeStored>
-): ReturnType<typeof decodeStored> | string {
+/** All records of a message, or why it is none: then it counts as if none of it had been stored, as for convert. */
+function identifyAll(...message: Parameters<typeof decodeStored>): RecordIdentity[] | string {
   try {
-    return decodeStored(...message);
+    return decodeStored(...message).map(identify);
   } catch (thrown) {
     if (!(thrown instanceof RuntimeEvidenceError) || thrown.code !== "bad-input") throw thrown;
     return thrown.message;

@@ -14,7 +14,7 @@ import { encodeLossRecord, type LossRecord } from "../../src/otlp/loss-record.ts
 import { RequestBuilder } from "../../src/otlp/request-builder.ts";
 import { createResourceSource } from "../../src/otlp/resource.ts";
 import { encodeStreamRecord } from "../../src/otlp/stream-record.ts";
-import { StreamVerifier } from "../../src/pipeline/stream-verifier.ts";
+import { identify, StreamVerifier } from "../../src/pipeline/stream-verifier.ts";
 import { verdictOf } from "../../src/pipeline/verdict.ts";
 
 const STEP_MS = 20_000;
@@ -191,7 +191,7 @@ class SimulatedDay {
     const { body } = this.#builder.seal();
     for (const record of decodeRequest(body)) {
       if (record.attributes.has("file.path")) assert.equal(record.timeUnixNano, record.observedTimeUnixNano);
-      this.verifier.take(record);
+      this.verifier.take(identify(record));
     }
   }
 }
