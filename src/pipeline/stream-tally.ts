@@ -89,11 +89,9 @@ export class StreamTally {
     this.#recordsByType.set(type, (this.#recordsByType.get(type) ?? 0) + 1);
   }
 
-  /** A loss or stream record was received; false when it is known already. */
-  control(sequence: number): boolean {
-    if (!this.#take(sequence)) return false;
-    this.#control++;
-    return true;
+  /** A loss or stream record was received. */
+  control(sequence: number): void {
+    if (this.#take(sequence)) this.#control++;
   }
 
   /** This stream reports a loss; false when it has reported it before. */

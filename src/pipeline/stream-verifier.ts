@@ -99,8 +99,7 @@ export class StreamVerifier {
       this.counts.damaged++;
       return;
     }
-    const isNew = this.#update(place.streamId, (tally) => tally.control(place.sequence));
-    if (!isNew) return;
+    this.#update(place.streamId, (tally) => tally.control(place.sequence));
     if (record.event === "stream") {
       this.#update(record.stream.streamId, (tally) => tally.state(record.stream));
     } else if (this.#update(place.streamId, (tally) => tally.firstReport(record.loss.lossId))) {

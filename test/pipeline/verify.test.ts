@@ -227,6 +227,23 @@ describe("verify", () => {
     assert.equal(verdict, "incomplete");
   });
 
+  it("knows from a loss record how far an earlier stream went, however often the record comes", async () => {
+    const lost = { streamId: "s", count: 4n, sequences: [{ first: 6, last: 9, count: 4 }] };
+    const report = loss(1, lost, "later");
+    const { streams } = await verifyRecords([
+      ...many(1, 5),
+      report,
+      report,
+      loss(2, { ...lost, lossId: 1 }, "later"),
+    ]);
+    const [dead, later] = streams;
+    assert.deepEqual(
+      [dead?.lastSequence, dead?.missing, dead?.unexplained, dead?.lostButReceived],
+      [9, 4, 0, 0],
+    );
+    assert.deepEqual([later?.control, later?.duplicates], [2, 1]);
+  });
+
   it("says what was reported lost and came after all", async () => {
     const claim = { count: 4n, sequences: [{ first: 2, last: 5, count: 4 }] };
     const { streams, verdict } = await verifyRecords([
