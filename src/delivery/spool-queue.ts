@@ -78,7 +78,7 @@ export class SpoolQueue implements DeliveryQueue {
   async tidyUp(scan: SpoolScan): Promise<void> {
     for (const { name, damage } of scan.damaged) {
       await this.#spool.setAside(name, damage.damage);
-      if (damage.facts !== undefined) this.#settings.onDropped(damage.facts, "spool_damaged");
+      if (damage.facts !== undefined) this.#settings.onDropped(damage.facts, "damaged");
     }
     for (const name of scan.temporary) await this.#spool.discard(name, 0);
     if (scan.unknown.length > 0) {
@@ -188,7 +188,7 @@ export class SpoolQueue implements DeliveryQueue {
     const facts = (await this.#spool.facts(requestFileName(entry.sequence))) ?? entry.facts;
     await this.#spool.setAside(requestFileName(entry.sequence), damage);
     this.#entries.forget(entry);
-    this.#settings.onDropped(facts, "spool_damaged");
+    this.#settings.onDropped(facts, "damaged");
     this.#wake.now();
   }
 

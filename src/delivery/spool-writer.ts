@@ -112,7 +112,7 @@ export class SpoolWriter {
     if (this.#settings.whenFull === "block") return this.#parts.wake.wait();
     const mayHelp =
       this.#settings.whenFull === "drop-oldest" && this.#fits(bytes, this.#parts.entries.leased());
-    if (!mayHelp || !(await this.#dropOldest())) this.#dropOffer(offer, "queue_full");
+    if (!mayHelp || !(await this.#dropOldest())) this.#dropOffer(offer);
   }
 
   async #dropOldest(): Promise<boolean> {
@@ -126,8 +126,8 @@ export class SpoolWriter {
     return true;
   }
 
-  #dropOffer(offer: WaitingOffer, reason: DropReason): void {
-    this.#settings.onDropped(offer.request, reason);
+  #dropOffer(offer: WaitingOffer): void {
+    this.#settings.onDropped(offer.request, "queue_full");
     offer.accept();
   }
 
@@ -177,7 +177,7 @@ export class SpoolWriter {
     entry.lent ||= this.#parts.entries.hand(entry);
     if (!entry.lent && whenFull !== "block") {
       if (noRoom && whenFull === "drop-oldest" && (await this.#dropOldest())) return;
-      return this.#dropOffer(offer, noRoom ? "queue_full" : "spool_failed");
+      return this.#dropOffer(offer);
     }
     if (!entry.lent) offer.letGo();
     const refuseWhenClosed = () => {

@@ -208,7 +208,7 @@ describe("the disk queue and damaged files", () => {
     assert.deepEqual(delivered, [2, 3]);
     assert.equal(recovered.damaged[0]?.records, 2);
     const { body: _, ...facts } = described(1);
-    assert.deepEqual(dropped, [{ facts, reason: "spool_damaged" }]);
+    assert.deepEqual(dropped, [{ facts, reason: "damaged" }]);
   });
 
   it("finds a damaged payload when its turn comes, and says which records are lost with it", async () => {
@@ -222,7 +222,7 @@ describe("the disk queue and damaged files", () => {
     assert.equal(recovered.damagedFiles, 0);
     assert.equal(errors.damagedFiles, 1);
     const { body: _, ...facts } = described(3);
-    assert.deepEqual(dropped, [{ facts, reason: "spool_damaged" }]);
+    assert.deepEqual(dropped, [{ facts, reason: "damaged" }]);
     assert.match(lines.join("\n"), /the checksum of its payload is wrong; moved to damaged\//);
   });
 
