@@ -50,7 +50,7 @@ export class SpoolQueue implements DeliveryQueue {
   readonly #writer: SpoolWriter;
   /** Files that are read again after a while. */
   readonly #resting = new Set<NodeJS.Timeout>();
-  #ended = false;
+  #ending: Promise<void> | undefined;
 
   constructor(settings: SpoolQueueSettings, parts: SpoolParts) {
     this.#settings = settings;
@@ -150,14 +150,9 @@ export class SpoolQueue implements DeliveryQueue {
     this.#writer.close();
   }
 
-  async end(): Promise<void> {
-    if (this.#ended) return;
-    this.#ended = true;
-    await this.#writer.end();
-    this.#entries.end();
-    for (const timer of this.#resting) clearTimeout(timer);
-    await this.#spool.end();
-    await this.#letGo();
+  end(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
   }
 
   async #load(entry: SpoolEntry): Promise<SealedRequest | undefined> {
@@ -192,8 +187,16 @@ export class SpoolQueue implements DeliveryQueue {
     this.#wake.now();
   }
 
+  async #end(): Promise<void> {
+    await this.#writer.end();
+    this.#entries.end();
+    for (const timer of this.#resting) clearTimeout(timer);
+    await this.#spool.end();
+    await this.#letGo();
+  }
+
   #acknowledge(entry: SpoolEntry): void {
-    if (this.#ended) return;
+    if (this.#ending !== undefined) return;
     if (entry.spooled) {
       this.#bodies.forget(entry);
       this.#entries.forget(entry);
@@ -203,7 +206,7 @@ export class SpoolQueue implements DeliveryQueue {
   }
 
   #release(entry: SpoolEntry): void {
-    if (this.#ended) return;
+    if (this.#ending !== undefined) return;
     if (entry.spooled) this.#entries.putBack(entry);
     else entry.lent = false;
     this.#wake.now();
