@@ -32,6 +32,12 @@ const BENCHES = [
     about: "CPU of the sender per record of about 300 bytes over gRPC, to a server that only acknowledges.",
   },
   {
+    file: "spool.ts",
+    title: "Queueing",
+    about:
+      "Requests of 3.5 MiB, 600 bytes a record, through each queue; in an outage all is written, and read back afterwards.",
+  },
+  {
     file: "decode.ts",
     title: "Rebuilding",
     about: "OTLP to validated v1 JSON; JSON.parse and JSON.stringify of the same records as the measure.",

@@ -2,18 +2,14 @@
  * `convert`: what a collector stored, back to v1; and v1 to what a collector stores.
  */
 import { Command, Option } from "commander";
-import { expandInputs } from "../convert/input-files.ts";
-import { STORED_FORMATS, type StoredFormat } from "../convert/stored-requests.ts";
-import { RuntimeEvidenceError } from "../evidence/error.ts";
+import type { RuntimeEvidenceError } from "../evidence/error.ts";
 import { grouped } from "../health/status-line.ts";
 import { type ConvertResult, convert } from "../pipeline/convert.ts";
 import { type ConvertV1Result, convertV1 } from "../pipeline/convert-v1.ts";
-import { lokiInput } from "../pipeline/loki-input.ts";
 import type { OtlpFileFormat } from "../pipeline/otlp-file-outlet.ts";
-import { fileInput, type StoredInput } from "../pipeline/stored-inputs.ts";
 import { addEncodingOptions, type EncodingFlags, resolveEncoding } from "./encoding-options.ts";
 import { EXIT_BAD_INPUT, EXIT_OK, exitCodeOf } from "./exit-code.ts";
-import { addLokiOptions, type LokiFlags, resolveLoki } from "./loki-options.ts";
+import { addInputOptions, type InputFlags, openInputs } from "./input-options.ts";
 import type { SetExitCode } from "./program.ts";
 import { type ProgressLine, startProgressLine } from "./progress-line.ts";
 
@@ -22,8 +18,7 @@ const OUTPUT_FORMATS = ["v1", "otlp-json", "otlp-proto"] as const satisfies read
   | OtlpFileFormat
 )[];
 
-interface ConvertFlags extends EncodingFlags, LokiFlags {
-  from: StoredFormat | "auto";
+interface ConvertFlags extends EncodingFlags, InputFlags {
   to: (typeof OUTPUT_FORMATS)[number];
   output: string;
   rejects?: string;
@@ -32,23 +27,13 @@ interface ConvertFlags extends EncodingFlags, LokiFlags {
 }
 
 export function convertCommand(setExitCode: SetExitCode): Command {
-  const command = new Command("convert")
+  const command = addInputOptions(new Command("convert"))
     .description("rebuild v1 NDJSON from stored OTLP logs, or make OTLP logs of v1 records")
-    .argument(
-      "[input...]",
-      'files, or directories of them; "-" is standard input; gzip and zstd are read, too',
-    )
-    .addOption(
-      new Option("--from <format>", "what the inputs are")
-        .choices(["auto", ...STORED_FORMATS])
-        .default("auto"),
-    )
     .addOption(new Option("--to <format>", "what to write").choices(OUTPUT_FORMATS).default("v1"))
     .option("-o, --output <file>", 'where to write; "-" is standard output; .gz and .zst are compressed', "-")
     .option("--rejects <file>", "keep records that are not valid v1 here")
     .option("--extensions", "add what is known beyond v1, as a member of its own")
     .option("--keep-duplicates", "write records again that come again (the same log.record.uid)");
-  addLokiOptions(command);
   addEncodingOptions(command);
   return command
     .addHelpText(
@@ -70,7 +55,7 @@ Examples:
 }
 
 async function runConvert(paths: string[], flags: ConvertFlags, screen: ProgressLine): Promise<number> {
-  const inputs = await openInputs(paths, flags, screen);
+  const inputs = await openInputs(paths, flags, screen.print);
   const { output, rejects } = flags;
   const report = screen.print;
   if (flags.to !== "v1") {
@@ -95,21 +80,6 @@ async function runConvert(paths: string[], flags: ConvertFlags, screen: Progress
     onStart: (progress, counts) => screen.watch(progress, () => counts.written),
   });
   return finish(summary(result), result.invalid + result.badMessages, result.failure, screen);
-}
-
-async function openInputs(
-  paths: readonly string[],
-  flags: ConvertFlags,
-  screen: ProgressLine,
-): Promise<StoredInput[]> {
-  const loki = resolveLoki(flags, screen.print);
-  if (loki !== undefined) {
-    if (paths.length > 0)
-      throw new RuntimeEvidenceError("usage", "--loki-url reads no files: give one or the other");
-    return [lokiInput(loki)];
-  }
-  if (paths.length === 0) throw new RuntimeEvidenceError("usage", "name files to convert, or --loki-url");
-  return (await expandInputs(paths)).map((file) => fileInput(file, flags.from));
 }
 
 function finish(

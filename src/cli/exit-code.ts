@@ -8,6 +8,12 @@ export const EXIT_OK = 0;
 export const EXIT_BAD_INPUT = 3;
 /** Some records were not delivered. */
 export const EXIT_DELIVERY_FAILED = 5;
+/** `verify`: evidence is missing that nothing explains. */
+export const EXIT_INCOMPLETE = 7;
+/** `verify`: a stream has no end. */
+export const EXIT_UNENDED = 8;
+/** `verify`: evidence was lost, and all of the loss is reported. */
+export const EXIT_ACCOUNTED = 9;
 const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   "output-closed": EXIT_OK,
   io: 1,
@@ -35,4 +41,7 @@ Exit codes:
   4  not permitted here, or something needed is missing (see "runtime-evidence doctor")
   5  some records were not delivered
   6  the probe failed
+  7  verify: evidence is missing that no loss record explains
+  8  verify: nothing is missing so far as is known, but a stream has no end
+  9  verify: evidence was lost, and loss records explain all of it
   capture -- CMD: the exit code of CMD, 128 + signal if one ended it, 125 if it was not started`;

@@ -12,6 +12,7 @@ import { exportCommand } from "./export.ts";
 import { receiveCommand } from "./receive.ts";
 import { replayCommand } from "./replay.ts";
 import { validateCommand } from "./validate.ts";
+import { verifyCommand } from "./verify.ts";
 
 /** Told by a command that ended in order with which code to exit. */
 export type SetExitCode = (code: number) => void;
@@ -34,6 +35,7 @@ export function createProgram(setExitCode: SetExitCode): Command {
     convertCommand,
     exportCommand,
     validateCommand,
+    verifyCommand,
     doctorCommand,
   ].map((create) => create(setExitCode));
   for (const command of [...commands, completionCommand(program)]) {

@@ -36,6 +36,11 @@ export class ConnectionRotation<Connection> {
     }
   }
 
+  /** Whether new requests would use this one. */
+  isCurrent(connection: Connection): boolean {
+    return this.#current.connection === connection;
+  }
+
   /** From now on another connection is used. */
   rotate(): void {
     const old = this.#current;

@@ -76,7 +76,7 @@ export interface DiskQueueOptions extends QueueOptions {
  * `close` what is not acknowledged stays for the next run.
  */
 export interface DiskQueue extends DeliveryQueue {
-  /** What an earlier run left; it is taken first. Found damaged, it was told to `onDropped` as `spool_damaged`. */
+  /** What an earlier run left; it is taken first. Found damaged, it was told to `onDropped` as `damaged`. */
   readonly recovered: RecoveredSpool;
   spoolStats(): SpoolStats;
   /** Notes that a stream begins: should it never end, the next run finds it in `recovered.unendedStreams`. */

@@ -45,6 +45,8 @@ const CHANNEL_OPTIONS: ClientOptions = {
   "grpc.max_reconnect_backoff_ms": 5_000,
   // A service config from DNS could change retries and balancing behind our back.
   "grpc.service_config_disable_resolution": 1,
+  // As over HTTP: evidence goes where the endpoint says, and nowhere else because of an environment variable.
+  "grpc.enable_http_proxy": 0,
   // A client that replaces another must not be given the other's connection.
   "grpc.use_local_subchannel_pool": 1,
 };
@@ -123,7 +125,7 @@ class GrpcSender implements Sender {
           signal.removeEventListener("abort", cancel);
           if (error !== null && signal.aborted) return resolve(ABORTED);
           const outcome = error === null ? this.#accepted(response ?? Buffer.alloc(0)) : this.#failed(error);
-          this.#noteAnswer(outcome, startedMs);
+          this.#noteAnswer(client, outcome, startedMs);
           resolve(outcome);
         },
       );
@@ -132,9 +134,9 @@ class GrpcSender implements Sender {
   }
 
   /** A connection on which nothing at all was answered while a call ran into its deadline may be half-open. */
-  #noteAnswer(outcome: SendOutcome, startedMs: number): void {
+  #noteAnswer(client: Client, outcome: SendOutcome, startedMs: number): void {
     if (outcome.kind !== "retryable" || outcome.timedOut !== true) this.#answeredMs = performance.now();
-    else if (this.#answeredMs < startedMs) this.#halfOpen = true;
+    else if (this.#answeredMs < startedMs && this.#clients.isCurrent(client)) this.#halfOpen = true;
   }
 
   #accepted(response: Buffer): SendOutcome {

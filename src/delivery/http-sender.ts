@@ -11,11 +11,11 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { requestToJson } from "../otlp/request-json.ts";
 import { AddressWatch } from "./address-watch.ts";
 import { ConnectionRotation } from "./connection-rotation.ts";
 import { RequestHeaders } from "./headers-file.ts";
 import { classifyHttpStatus } from "./http-status.ts";
+import { jsonBody } from "./json-body.ts";
 import type { OtlpOptions, RenewalOptions } from "./otlp-options.ts";
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess, readStatusMessage } from "./partial-success.ts";
@@ -105,7 +105,7 @@ class HttpSender implements Sender {
   }
 
   async #encode(body: Buffer): Promise<Buffer> {
-    const encoded = this.#options.protocol === "http/json" ? Buffer.from(requestToJson(body)) : body;
+    const encoded = this.#options.protocol === "http/json" ? await jsonBody(body) : body;
     return this.#options.compression === "gzip" ? gzipAsync(encoded) : encoded;
   }
 

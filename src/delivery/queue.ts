@@ -34,14 +34,12 @@ export type WhenFull =
 /** Default of `whenFull`. */
 export const WHEN_FULL: WhenFull = "block";
 
-/** Why a queue dropped a request. */
+/** Why a queue dropped a request; loss is counted under the same names. */
 export type DropReason =
-  /** At the limit of the queue, or the disk had no room. */
+  /** At the limit of the queue, or the disk could not take it. */
   | "queue_full"
-  /** The spool could not be written, for another reason than room. */
-  | "spool_failed"
   /** Its file in the spool is damaged or gone. */
-  | "spool_damaged";
+  | "damaged";
 
 /** What is known of a request without its body. */
 export type RequestFacts = Omit<SealedRequest, "body">;

@@ -1,6 +1,6 @@
 /** The directory of a spool: ours alone, and what its path says, or refused with a sentence. */
 import { constants, type Stats } from "node:fs";
-import { chown, type FileHandle, lstat, mkdir, open, readdir } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, readdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 
@@ -21,18 +21,9 @@ export interface SpoolOwner {
  */
 export async function openSpoolDirectory(directory: string, sync: boolean): Promise<FileHandle> {
   await makeDirectory(directory, sync);
-  await inspect(directory);
-  const handle = await open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).catch((error) => {
-    throw refusal(directory, error);
+  return inspect(directory, async (_, found) => {
+    checkOwner(directory, found, process.geteuid?.() ?? found.uid);
   });
-  try {
-    const { uid, mode } = await handle.stat();
-    checkOwner(directory, { uid, mode }, process.geteuid?.() ?? uid);
-    return handle;
-  } catch (error) {
-    await handle.close();
-    throw error;
-  }
 }
 
 /**
@@ -42,14 +33,17 @@ export async function openSpoolDirectory(directory: string, sync: boolean): Prom
  */
 export async function prepareSpoolDirectory(directory: string, owner: SpoolOwner): Promise<void> {
   await makeDirectory(directory, false);
-  const found = await inspect(directory);
-  const isOurs = found.uid === process.geteuid?.();
-  if (found.uid !== owner.uid && isOurs && (await readdir(directory)).length === 0) {
+  const handle = await inspect(directory, async (handle, found) => {
+    const isOurs = found.uid === process.geteuid?.();
+    // By the open directory, not by its path: who may write above it could put another one in its place.
+    const isEmpty = async () => (await readdir(`/proc/self/fd/${handle.fd}`)).length === 0;
+    if (found.uid === owner.uid || !isOurs || !(await isEmpty())) {
+      return checkOwner(directory, found, owner.uid);
+    }
     checkOwner(directory, found, found.uid);
-    await chown(directory, owner.uid, owner.gid);
-    return;
-  }
-  checkOwner(directory, found, owner.uid);
+    await handle.chown(owner.uid, owner.gid);
+  });
+  await handle.close();
 }
 
 async function makeDirectory(directory: string, sync: boolean): Promise<void> {
@@ -63,13 +57,26 @@ async function makeDirectory(directory: string, sync: boolean): Promise<void> {
   }
 }
 
-async function inspect(directory: string): Promise<Stats> {
-  const found = await lstat(directory).catch((error) => {
-    throw refusal(directory, error);
+/** Opens the directory, and closes it again where `check` refuses it. */
+async function inspect(
+  directory: string,
+  check: (handle: FileHandle, found: Stats) => Promise<void>,
+): Promise<FileHandle> {
+  const handle = await open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).catch(async (error) => {
+    // A link is refused with the same code as a file.
+    const isLink = await lstat(directory).then(
+      (stat) => stat.isSymbolicLink(),
+      () => false,
+    );
+    throw refusal(directory, isLink ? { ...error, code: "ELOOP" } : error);
   });
-  if (found.isSymbolicLink()) throw refusal(directory, { code: "ELOOP" });
-  if (!found.isDirectory()) throw refusal(directory, { code: "ENOTDIR" });
-  return found;
+  try {
+    await check(handle, await handle.stat());
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 function checkOwner(directory: string, { uid, mode }: Pick<Stats, "uid" | "mode">, ours: number): void {

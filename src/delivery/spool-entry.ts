@@ -1,11 +1,9 @@
-/** What a disk queue remembers of one request: about 200 bytes, and the request itself while it is in memory. */
+/** What a disk queue remembers of one request: some 300 bytes, and the request itself while it is in memory. */
 import type { SealedRequest } from "./outcome.ts";
 import type { RequestFacts } from "./queue.ts";
 import type { QueueEntry } from "./queue-entries.ts";
-import { requestFileName } from "./spool-names.ts";
 
 export interface SpoolEntry extends QueueEntry {
-  readonly name: string;
   /** Without the counts by probe: those are read from the file when they are asked for. */
   readonly facts: RequestFacts;
   /** The request, while it is in memory. */
@@ -20,24 +18,49 @@ export interface SpoolEntry extends QueueEntry {
 }
 
 /** An entry whose file is not there yet, without its request. */
-export function createSpoolEntry(sequence: number, fileBytes: number, request: RequestFacts): SpoolEntry {
-  const { recordCount, sealedAtUnixMs, streamId, firstSequence, lastSequence } = request;
+export function createSpoolEntry(sequence: number, fileBytes: number, facts: RequestFacts): SpoolEntry {
   return {
     sequence,
     bytes: fileBytes,
-    records: recordCount,
-    name: requestFileName(sequence),
-    facts: {
-      recordCount,
-      sealedAtUnixMs,
-      ...(streamId === undefined ? {} : { streamId }),
-      ...(firstSequence === undefined ? {} : { firstSequence }),
-      ...(lastSequence === undefined ? {} : { lastSequence }),
-    },
+    records: facts.recordCount,
+    facts,
     request: undefined,
     spooled: false,
     lent: false,
     acknowledged: false,
     readFailures: 0,
   };
+}
+
+/** What is worth remembering of a request: all but its body and the counts by probe. */
+export function factsToKeep(request: SealedRequest): RequestFacts {
+  const { body: _, recordsByProbe: __, ...facts } = request;
+  return facts;
+}
+
+/** Bodies that stay in memory beside their files, up to a limit. */
+export class HeldBodies {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Keeps the request of an entry that is spooled by now, or takes it away from the entry. */
+  keep(entry: SpoolEntry): void {
+    const bytes = entry.request?.body.byteLength ?? 0;
+    if (this.#bytes + bytes <= this.#bytesMax) this.#bytes += bytes;
+    else entry.request = undefined;
+  }
+
+  /** The request of a spooled entry is not needed any more. */
+  forget(entry: SpoolEntry): void {
+    this.#bytes -= entry.request?.body.byteLength ?? 0;
+    entry.request = undefined;
+  }
 }

@@ -3,6 +3,9 @@
 /** Where files go that can't be sent. */
 export const DAMAGED_FOLDER = "damaged";
 
+/** Far more than will ever be offered, and far from the last safe integer: numbers go on from the highest. */
+const SEQUENCE_MAX = 9e15;
+
 /** Sixteen digits hold every safe integer, so that the order of names is the order of numbers. */
 export function requestFileName(sequence: number): string {
   return `${String(sequence).padStart(16, "0")}.request`;
@@ -20,9 +23,8 @@ export type SpoolName =
 /** What a name stands for; the lock's are unknown here. */
 export function readSpoolName(name: string): SpoolName {
   if (/^\d{16}\.request\.tmp$/.test(name)) return { kind: "temporary" };
-  const digits = /^(\d{16})\.request$/.exec(name)?.[1];
-  const sequence = Number(digits);
-  if (digits !== undefined && Number.isSafeInteger(sequence)) return { kind: "request", sequence };
+  const sequence = Number(/^(\d{16})\.request$/.exec(name)?.[1]);
+  if (sequence <= SEQUENCE_MAX) return { kind: "request", sequence };
   const streamId = /^([0-9a-f]{1,64})\.stream$/.exec(name)?.[1];
   return streamId === undefined ? { kind: "unknown" } : { kind: "stream", streamId };
 }

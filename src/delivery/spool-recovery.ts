@@ -1,11 +1,7 @@
 /** What an earlier run left in a spool: found, checked as far as headers go, and counted. */
+import { setImmediate as turn } from "node:timers/promises";
 import type { RequestFacts } from "./queue.ts";
-import {
-  decodeSpoolHeader,
-  SPOOL_HEADER_BYTES_MAX,
-  type SpoolDamage,
-  type SpoolHeader,
-} from "./spool-file.ts";
+import { decodeSpoolHeader, SPOOL_HEADER_BYTES_MAX, type SpoolDamage } from "./spool-file.ts";
 import { isLockName } from "./spool-lock.ts";
 import { DAMAGED_FOLDER, readSpoolName } from "./spool-names.ts";
 import type { SpoolStorage } from "./spool-storage.ts";
@@ -13,8 +9,15 @@ import type { SpoolStorage } from "./spool-storage.ts";
 /** Damaged files that are named at most; the rest is counted. */
 export const DAMAGED_NAMES_MAX = 100;
 
-/** Headers read at the same time. */
-const READS_AT_ONCE = 8;
+/** Headers read before other work of the process gets its turn. */
+const READS_AT_ONCE = 64;
+
+/**
+ * What is older is on disk, whatever the earlier run forced there: the kernel writes what is dirty for 30 s
+ * (vm.dirty_expire_centisecs), and looks for it every 5 s. A time in the future, of a clock that was set back, is
+ * young.
+ */
+const WRITTEN_BY_KERNEL_MS = 60_000;
 
 export interface RecoveredStream {
   readonly requests: number;
@@ -51,7 +54,10 @@ export interface RecoveredSpool {
 export interface RecoveredRequest {
   readonly sequence: number;
   readonly fileBytes: number;
+  /** Without the counts by probe. */
   readonly facts: RequestFacts;
+  /** It may have been written a moment ago, and not be on disk. */
+  readonly young: boolean;
 }
 
 /** What has to happen with what was found. */
@@ -79,17 +85,11 @@ export async function scanSpool(storage: SpoolStorage): Promise<SpoolScan> {
     else if (meaning.kind === "stream") names.streamIds.push(meaning.streamId);
     else if (name !== DAMAGED_FOLDER && !isLockName(name)) names.unknown.push(name);
   }
-  for (let at = 0; at < files.length; at += READS_AT_ONCE) {
-    const some = files.slice(at, at + READS_AT_ONCE);
-    const found = await Promise.all(some.map(({ name }) => readHeader(storage, name)));
-    for (const [index, { name, sequence }] of some.entries()) {
-      const header = found[index] as SpoolHeader | SpoolDamage;
-      if ("damage" in header) damaged.push({ name, damage: header });
-      else {
-        const fileBytes = header.headerBytes + header.payloadBytes;
-        requests.push({ sequence, fileBytes, facts: header.facts });
-      }
-    }
+  for (const [index, { name, sequence }] of files.entries()) {
+    if (index % READS_AT_ONCE === 0) await turn();
+    const found = await readRequest(storage, name, sequence);
+    if ("damage" in found) damaged.push({ name, damage: found });
+    else requests.push(found);
   }
   return { ...names, requests, damaged, nextSequence: (files.at(-1)?.sequence ?? 0) + 1 };
 }
@@ -122,10 +122,17 @@ export function summarizeScan(scan: SpoolScan): RecoveredSpool {
   };
 }
 
-async function readHeader(storage: SpoolStorage, name: string): Promise<SpoolHeader | SpoolDamage> {
+async function readRequest(
+  storage: SpoolStorage,
+  name: string,
+  sequence: number,
+): Promise<RecoveredRequest | SpoolDamage> {
   try {
-    const { head, fileBytes } = await storage.readHead(name, SPOOL_HEADER_BYTES_MAX);
-    return decodeSpoolHeader(head, fileBytes);
+    const { head, fileBytes, writtenAtUnixMs } = await storage.readHead(name, SPOOL_HEADER_BYTES_MAX);
+    const header = decodeSpoolHeader(head, fileBytes);
+    if ("damage" in header) return header;
+    const { recordsByProbe: _, ...facts } = header.facts;
+    return { sequence, fileBytes, facts, young: Date.now() - writtenAtUnixMs < WRITTEN_BY_KERNEL_MS };
   } catch (error) {
     return { damage: `it can't be read (${(error as NodeJS.ErrnoException).code ?? "error"})` };
   }

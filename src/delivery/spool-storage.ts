@@ -3,11 +3,22 @@
  * their codes. Behind an interface, because tests take power away and break disks.
  */
 
-import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+
+/** O_NONBLOCK: a pipe in place of a file must not make us wait for its writer. */
+const READ_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+
+/** What can be known of a file without reading all of it. */
+export interface FileHead {
+  readonly head: Buffer;
+  readonly fileBytes: number;
+  /** When it was written, by the wall clock, milliseconds since the Unix epoch. */
+  readonly writtenAtUnixMs: number;
+}
 
 export interface SpoolStorage {
   /** Names in the directory, or in a folder of it; none where that folder is not there. */
@@ -16,8 +27,8 @@ export interface SpoolStorage {
   write(name: string, parts: readonly Buffer[], sync: boolean): Promise<void>;
   /** A whole file, which must be no larger than `bytesMax`. */
   read(name: string, bytesMax: number): Promise<Buffer>;
-  /** The first bytes of a file, and the size of all of it. */
-  readHead(name: string, headBytesMax: number): Promise<{ head: Buffer; fileBytes: number }>;
+  /** The first bytes of a file. */
+  readHead(name: string, headBytesMax: number): Promise<FileHead>;
   /** What was written to the file is on disk when resolved. */
   sync(name: string): Promise<void>;
   /** Atomic; a file of the new name is replaced. A name may stand in a folder, which is made where it is missing. */
@@ -50,9 +61,7 @@ class DirectoryStorage implements SpoolStorage {
   }
 
   async write(name: string, parts: readonly Buffer[], sync: boolean): Promise<void> {
-    await this.remove(name);
-    // O_EXCL: nothing that stands there by now, a symbolic link least of all, is written to.
-    const file = await open(this.#path(name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    const file = await this.#create(name);
     try {
       for (const part of parts) await writeAll(file, part);
       if (sync) await file.datasync();
@@ -68,10 +77,21 @@ class DirectoryStorage implements SpoolStorage {
     });
   }
 
-  readHead(name: string, headBytesMax: number): Promise<{ head: Buffer; fileBytes: number }> {
-    return this.#reading(name, async (file, fileBytes) => {
-      return { head: await readUpTo(file, Math.min(fileBytes, headBytesMax)), fileBytes };
-    });
+  /**
+   * Blocks for one small read: through the thread pool it would cost five times the CPU (110 µs against 20), and a
+   * start may have 100,000 files to look at.
+   */
+  async readHead(name: string, headBytesMax: number): Promise<FileHead> {
+    const file = openSync(this.#path(name), READ_FLAGS);
+    try {
+      const stat = fstatSync(file);
+      if (!stat.isFile()) throw errno("EINVAL", name);
+      const head = Buffer.allocUnsafeSlow(Math.min(stat.size, headBytesMax));
+      const bytesRead = readSync(file, head, 0, head.length, 0);
+      return { head: head.subarray(0, bytesRead), fileBytes: stat.size, writtenAtUnixMs: stat.mtimeMs };
+    } finally {
+      closeSync(file);
+    }
   }
 
   sync(name: string): Promise<void> {
@@ -84,7 +104,9 @@ class DirectoryStorage implements SpoolStorage {
   }
 
   remove(name: string): Promise<void> {
-    return rm(this.#path(name), { force: true });
+    return unlink(this.#path(name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    });
   }
 
   syncDirectory(): Promise<void> {
@@ -95,9 +117,20 @@ class DirectoryStorage implements SpoolStorage {
     return join(this.#directory, name);
   }
 
+  /** O_EXCL: nothing that stands there already, a symbolic link least of all, is written to. */
+  async #create(name: string): Promise<FileHandle> {
+    const create = () => open(this.#path(name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      return await create();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    await this.remove(name);
+    return create();
+  }
+
   async #reading<T>(name: string, read: (file: FileHandle, fileBytes: number) => Promise<T>): Promise<T> {
-    // O_NONBLOCK: a pipe in place of a file must not make us wait for its writer.
-    const file = await open(this.#path(name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const file = await open(this.#path(name), READ_FLAGS);
     try {
       const stat = await file.stat();
       if (!stat.isFile()) throw errno("EINVAL", name);

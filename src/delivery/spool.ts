@@ -7,9 +7,11 @@
  *   setAside NNN.request ──rename──► damaged/NNN.request
  */
 import type { SealedRequest } from "./outcome.ts";
+import type { RequestFacts } from "./queue.ts";
 import type { Report } from "./report.ts";
 import {
   decodeSpoolFile,
+  decodeSpoolHeader,
   SPOOL_HEADER_BYTES_MAX,
   SPOOL_PAYLOAD_BYTES_MAX,
   type SpoolDamage,
@@ -97,6 +99,16 @@ export class Spool {
     return decodeSpoolFile(await this.#storage.read(name, FILE_BYTES_MAX));
   }
 
+  /** What the header of a file says, where it can be read. */
+  async facts(name: string): Promise<RequestFacts | undefined> {
+    try {
+      const { head, fileBytes } = await this.#storage.readHead(name, SPOOL_HEADER_BYTES_MAX);
+      return decodeSpoolHeader(head, fileBytes).facts;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Removes a file; where that fails it is tried again until it is gone. Resolves after the first try. */
   discard(name: string, bytes: number): Promise<void> {
     this.#sync.delete(name);
@@ -121,8 +133,9 @@ export class Spool {
       await this.#storage.rename(name, to);
       report("damaged", `spool ${directory}: ${name} can't be sent, ${damage}; moved to ${to}`);
     } catch (error) {
-      this.failed("set aside", error);
-      report("damaged", `spool ${directory}: ${name} can't be sent, ${damage}; it stays where it is`);
+      const left = errorCode(error) === "ENOENT" ? "somebody has removed it" : "it stays where it is";
+      this.failed("set aside", error, left);
+      report("damaged", `spool ${directory}: ${name} can't be sent, ${damage}; ${left}`);
     }
   }
 

@@ -19,10 +19,8 @@ const UNNUMBERED_LOSS_REASONS = [
 export const NUMBERED_LOSS_REASONS = [
   /** Dropped because the queue was full. */
   "queue_full",
-  /** The spool could not be written, for another reason than room. */
-  "spool_failed",
   /** The spool file that held it was damaged or gone. */
-  "spool_damaged",
+  "damaged",
   /** Older than the age that was asked for, and still not delivered. */
   "given_up",
   /** Refused for good by the collector. */
@@ -82,9 +80,9 @@ export class Ledger {
     if (account !== undefined) account.kernel = counts;
   }
 
-  /** One event's frame was read. */
-  received(probe: string): void {
-    this.#account(probe).received++;
+  /** The frames of `count` events were read. */
+  received(probe: string, count = 1): void {
+    this.#account(probe).received += count;
   }
 
   /** `count` events were acknowledged. */

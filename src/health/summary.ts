@@ -7,8 +7,7 @@ import type { ProbeBalance } from "./ledger.ts";
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ["ring_full", "raise --ring-bytes, or narrow the capture with a filter"],
   ["undelivered", "raise --shutdown-timeout, or check the collector"],
-  ["spool_failed", "look at the disk of --spool-dir"],
-  ["spool_damaged", "the files are in damaged/ of --spool-dir"],
+  ["damaged", "the files are in damaged/ of --spool-dir"],
   ["too_large", "keep such records with --dead-letter"],
   ["queue_full", "raise the limit of the queue, or use --spool-dir"],
   ["refused", "see the collector's log"],

@@ -35,14 +35,14 @@ interface OpenClaim {
 export function explainGaps(gaps: readonly Gap[], claims: readonly LossClaim[]): ExplainedGaps {
   const explained = new Map<string, number>();
   const waiting = claims.toSorted((a, b) => b.first - a.first);
-  /** Claims whose range has begun; the one that ends first is the last. */
-  const open: OpenClaim[] = [];
+  /** Claims whose range has begun. */
+  const open = new OpenClaims();
   const explainedPerGap = gaps.map((gap) => {
     let explainedHere = 0;
     for (let position = gap.first; position <= gap.last; ) {
-      openClaims(open, waiting, position);
+      openUntil(position, waiting, open);
       const nextFirst = waiting.at(-1)?.first ?? Number.POSITIVE_INFINITY;
-      const claim = open.at(-1);
+      const claim = open.next(position);
       if (claim === undefined) {
         position = nextFirst;
         continue;
@@ -59,28 +59,53 @@ export function explainGaps(gaps: readonly Gap[], claims: readonly LossClaim[]):
   return { explained, explainedPerGap };
 }
 
-/** Opens the claims that begin at `position` or before it, and closes those that can explain nothing more. */
-function openClaims(open: OpenClaim[], waiting: LossClaim[], position: number): void {
+function openUntil(position: number, waiting: LossClaim[], open: OpenClaims): void {
   for (let next = waiting.at(-1); next !== undefined && next.first <= position; next = waiting.at(-1)) {
     waiting.pop();
-    const { last, reason, count } = next;
-    if (last < position) continue;
-    open.splice(placeOf(open, last), 0, { last, reason, left: count });
-  }
-  for (let claim = open.at(-1); claim !== undefined; claim = open.at(-1)) {
-    if (claim.left > 0 && claim.last >= position) return;
-    open.pop();
+    open.add({ last: next.last, reason: next.reason, left: next.count });
   }
 }
 
-/** Where a claim that ends at `last` belongs: behind those that end later. */
-function placeOf(open: readonly OpenClaim[], last: number): number {
-  let low = 0;
-  let high = open.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((open[middle] as OpenClaim).last > last) low = middle + 1;
-    else high = middle;
+/** A binary heap, the claim that ends first at its top: loss records may come from anybody, and be many. */
+class OpenClaims {
+  readonly #claims: OpenClaim[] = [];
+
+  add(claim: OpenClaim): void {
+    const claims = this.#claims;
+    let index = claims.length;
+    while (index > 0) {
+      const parent = (index - 1) >>> 1;
+      if (this.#lastOf(parent) <= claim.last) break;
+      claims[index] = claims[parent] as OpenClaim;
+      index = parent;
+    }
+    claims[index] = claim;
   }
-  return low;
+
+  /** The claim that ends first and can still explain a number from `position` on. */
+  next(position: number): OpenClaim | undefined {
+    for (;;) {
+      const [claim] = this.#claims;
+      if (claim === undefined || (claim.left > 0 && claim.last >= position)) return claim;
+      this.#removeTop();
+    }
+  }
+
+  #removeTop(): void {
+    const claims = this.#claims;
+    const moved = claims.pop() as OpenClaim;
+    if (claims.length === 0) return;
+    let index = 0;
+    for (let child = 1; child < claims.length; child = 2 * index + 1) {
+      if (this.#lastOf(child + 1) < this.#lastOf(child)) child++;
+      if (this.#lastOf(child) >= moved.last) break;
+      claims[index] = claims[child] as OpenClaim;
+      index = child;
+    }
+    claims[index] = moved;
+  }
+
+  #lastOf(index: number): number {
+    return this.#claims[index]?.last ?? Number.POSITIVE_INFINITY;
+  }
 }

@@ -65,7 +65,7 @@ export class Rebuilder {
    * @throws RuntimeEvidenceError `bad-input` when it can't be decoded.
    */
   take(encoding: LogEncoding, body: Buffer): number {
-    const decoded = inStreamOrder(decode(encoding, body));
+    const decoded = inStreamOrder(decodeStored(encoding, body));
     const before = this.counts.invalid;
     for (const logRecord of decoded) this.#record(logRecord);
     return this.counts.invalid - before;
@@ -108,7 +108,8 @@ export class Rebuilder {
 /** What is stored of log records; v1 has none. */
 export type LogEncoding = Exclude<StoredEncoding, "v1">;
 
-function decode(encoding: LogEncoding, body: Buffer): readonly DecodedLogRecord[] {
+/** The log records of one stored message. Throws `bad-input` when it is none. */
+export function decodeStored(encoding: LogEncoding, body: Buffer): readonly DecodedLogRecord[] {
   switch (encoding) {
     case "protobuf":
       return decodeRequest(body);

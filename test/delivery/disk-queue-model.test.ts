@@ -118,7 +118,7 @@ class Run {
         retryMs: RETRY_MS,
         onDropped: ({ recordCount }, reason) => {
           if (life !== this.#life) return;
-          if (reason === "spool_damaged") {
+          if (reason === "damaged") {
             assert.ok(!this.#durable.has(recordCount), `${recordCount} was on disk`);
             return;
           }

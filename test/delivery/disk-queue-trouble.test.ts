@@ -115,7 +115,7 @@ describe("the disk queue on a broken disk", () => {
     assert.equal(broken.disk.names.size, 0);
   });
 
-  it("drops what it can't write, when told to drop, and says why", async () => {
+  it("drops what it can't write, when told to drop, and says so", async () => {
     const broken = await new Broken().open({ whenFull: "drop-newest" });
     broken.fail("write", "EIO");
     await broken.queue.offer(sealed(10, 1));
@@ -123,7 +123,7 @@ describe("the disk queue on a broken disk", () => {
     await broken.queue.offer(sealed(10, 2));
     broken.repair();
     await broken.queue.offer(sealed(10, 3));
-    assert.deepEqual(broken.dropped, ["1 spool_failed", "2 queue_full"]);
+    assert.deepEqual(broken.dropped, ["1 queue_full", "2 queue_full"]);
     assert.equal((await taken(broken.queue)).request.recordCount, 3);
   });
 
@@ -246,7 +246,7 @@ describe("the disk queue on a broken disk", () => {
     broken.disk.fault = (operation) => (operation === "read" ? "EIO" : undefined);
     const taking = broken.queue.take(never);
     await until(() => broken.dropped.length > 0);
-    assert.deepEqual(broken.dropped, ["1 spool_damaged"]);
+    assert.deepEqual(broken.dropped, ["1 damaged"]);
     assert.deepEqual([...broken.disk.names.keys()], ["damaged/0000000000000001.request"]);
     broken.queue.close();
     assert.equal(await taking, undefined);

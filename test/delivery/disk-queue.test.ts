@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { startDelivery } from "../../src/delivery/delivery.ts";
 import type { SealedRequest } from "../../src/delivery/outcome.ts";
 import type { DeliveryQueue, DropReason, Lease, RequestFacts } from "../../src/delivery/queue.ts";
 import { RuntimeEvidenceError } from "../../src/evidence/error.ts";
 import { queueContract } from "./queue-contract.ts";
-import { numbered, numberOf, sealed } from "./sealed.ts";
+import { ACCEPTED, numbered, numberOf, ScriptedSender, sealed } from "./sealed.ts";
 import { SpoolScratch } from "./spool-scratch.ts";
 
 const never = new AbortController().signal;
@@ -148,6 +150,36 @@ describe("the disk queue", () => {
   });
 });
 
+describe("delivery from the disk queue", () => {
+  it("goes on in the next run where it was stopped: nothing is lost, nothing acknowledged is sent again", async () => {
+    const directory = scratch.directory();
+    const acknowledged: number[] = [];
+    for (let run = 0; run < 5; run++) {
+      const queue = await scratch.open({ directory, memoryBytesMax: run % 2 === 0 ? 0 : undefined });
+      let left = 5;
+      const sender = new ScriptedSender(async ({ recordCount }, _, signal) => {
+        if (left-- <= 0) {
+          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+          return { kind: "retryable", reason: "stopped" };
+        }
+        acknowledged.push(recordCount);
+        return ACCEPTED;
+      });
+      const delivery = startDelivery({ queue, sender, requestsInFlight: 3 });
+      for (let number = 1; number <= 4; number++) await queue.offer(described(run * 4 + number));
+      while (left > 0 && queue.stats().requests > 0) await sleep(1);
+      const { recordsLeft } = await delivery.abort();
+      assert.equal(recordsLeft, queue.stats().records);
+      await queue.end();
+    }
+    assert.deepEqual(
+      acknowledged.toSorted((a, b) => a - b),
+      Array.from({ length: 20 }, (_, index) => index + 2),
+    );
+    assert.deepEqual(readdirSync(directory), []);
+  });
+});
+
 describe("the disk queue and damaged files", () => {
   interface Damaged {
     readonly directory: string;
@@ -208,7 +240,7 @@ describe("the disk queue and damaged files", () => {
     assert.deepEqual(delivered, [2, 3]);
     assert.equal(recovered.damaged[0]?.records, 2);
     const { body: _, ...facts } = described(1);
-    assert.deepEqual(dropped, [{ facts, reason: "spool_damaged" }]);
+    assert.deepEqual(dropped, [{ facts, reason: "damaged" }]);
   });
 
   it("finds a damaged payload when its turn comes, and says which records are lost with it", async () => {
@@ -222,7 +254,7 @@ describe("the disk queue and damaged files", () => {
     assert.equal(recovered.damagedFiles, 0);
     assert.equal(errors.damagedFiles, 1);
     const { body: _, ...facts } = described(3);
-    assert.deepEqual(dropped, [{ facts, reason: "spool_damaged" }]);
+    assert.deepEqual(dropped, [{ facts, reason: "damaged" }]);
     assert.match(lines.join("\n"), /the checksum of its payload is wrong; moved to damaged\//);
   });
 

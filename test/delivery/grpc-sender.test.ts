@@ -99,6 +99,18 @@ describe("the gRPC sender", () => {
     assert.equal((await sendTo(port, { compression: "gzip" }, 5000)).kind, "too-large");
   });
 
+  it("goes where the endpoint says, whatever proxies the environment names", async () => {
+    const port = await serve((_call, respond) => respond(null, Buffer.alloc(0)));
+    const { grpc_proxy: before } = process.env;
+    process.env.grpc_proxy = `http://localhost:${await closedPort()}`;
+    try {
+      assert.equal((await sendTo(port)).kind, "accepted");
+    } finally {
+      if (before === undefined) delete process.env.grpc_proxy;
+      else process.env.grpc_proxy = before;
+    }
+  });
+
   it("takes a refused connection as retryable", async () => {
     const outcome = await sendTo(await closedPort());
     assert.equal(outcome.kind, "retryable");

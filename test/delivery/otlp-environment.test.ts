@@ -232,6 +232,12 @@ describe("OTLP options", () => {
     );
   });
 
+  it("take a headers file from the command line, and name it", () => {
+    const options = read({}, { headersFile: "/run/secrets/headers" });
+    assert.equal(options.headersFile, "/run/secrets/headers");
+    assert.match(describeOtlpOptions(options), /, headers of \/run\/secrets\/headers, timeout/);
+  });
+
   it("never fail on what the environment holds", () => {
     const names = ["ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "COMPRESSION", "INSECURE", "CERTIFICATE"];
     const variables = fc.dictionary(

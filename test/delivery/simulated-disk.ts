@@ -4,7 +4,7 @@
  * real file system.
  */
 import { setImmediate as turn } from "node:timers/promises";
-import type { SpoolStorage } from "../../src/delivery/spool-storage.ts";
+import type { FileHead, SpoolStorage } from "../../src/delivery/spool-storage.ts";
 
 interface Inode {
   content: Buffer;
@@ -132,9 +132,13 @@ class Mounted implements SpoolStorage {
     return Buffer.from(this.#disk.find(name).content);
   }
 
-  async readHead(name: string, headBytesMax: number): Promise<{ head: Buffer; fileBytes: number }> {
+  async readHead(name: string, headBytesMax: number): Promise<FileHead> {
     const content = await this.read(name);
-    return { head: content.subarray(0, headBytesMax), fileBytes: content.length };
+    return {
+      head: content.subarray(0, headBytesMax),
+      fileBytes: content.length,
+      writtenAtUnixMs: Date.now(),
+    };
   }
 
   async sync(name: string): Promise<void> {

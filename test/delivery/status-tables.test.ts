@@ -28,6 +28,7 @@ describe("the gRPC table", () => {
     [8, "grpc: received message after decompression larger than max (5 vs. 4)"],
     [8, "Received message that decompresses to a size larger than 4194304"],
     [8, "gRPC message exceeds maximum size 4194304: 5000000"],
+    [2, "Received HTTP status code 413"],
     [11, "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes"],
   ];
   for (const [code, message] of tooLarge) {
@@ -35,6 +36,18 @@ describe("the gRPC table", () => {
       assert.equal(classifyGrpcStatus(code, message).kind, "too-large");
     });
   }
+
+  it("takes the same words with another meaning as the table says", () => {
+    assert.equal(classifyGrpcStatus(2, "Received HTTP status code 400").kind, "permanent");
+    assert.equal(classifyGrpcStatus(3, "value larger than max").kind, "permanent");
+  });
+
+  it("says of a deadline, and of nothing else, that the time was over", () => {
+    for (let code = 1; code <= 16; code++) {
+      const outcome = classifyGrpcStatus(code, "no", 1);
+      assert.equal(outcome.kind === "retryable" && outcome.timedOut === true, code === 4, `${code}`);
+    }
+  });
 
   it("takes a stream that ended without status as a disconnect", () => {
     const outcome = classifyGrpcStatus(

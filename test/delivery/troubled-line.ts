@@ -41,10 +41,13 @@ export async function troubledLine(port: number): Promise<TroubledLine> {
       if (line.bytesPerSecond === Number.POSITIVE_INFINITY) return void collector.write(chunk);
       busyUntilMs = Math.max(busyUntilMs, performance.now()) + (chunk.length / line.bytesPerSecond) * 1000;
       socket.pause();
-      setTimeout(() => {
-        collector.write(chunk);
-        socket.resume();
-      }, busyUntilMs - performance.now());
+      setTimeout(
+        () => {
+          collector.write(chunk);
+          socket.resume();
+        },
+        Math.max(0, busyUntilMs - performance.now()),
+      );
     });
   });
   const line: TroubledLine = {
