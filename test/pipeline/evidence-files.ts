@@ -52,6 +52,31 @@ export function sameRecords(text: string, expected: readonly EvidenceRecord[]): 
   }
 }
 
+/** As `sameRecords`, in any order. */
+export function sameRecordsInAnyOrder(text: string, expected: readonly EvidenceRecord[]): void {
+  const found = text
+    .trimEnd()
+    .split("\n")
+    .map((line) => canonicalText(parseEvidenceJson(line)));
+  const wanted = expected.map((record) => canonicalText(record as unknown as JsonValue));
+  assert.equal(found.length, wanted.length);
+  const missing = new Map(wanted.map((text) => [text, 0]));
+  for (const text of wanted) missing.set(text, (missing.get(text) ?? 0) + 1);
+  for (const text of found) {
+    const count = missing.get(text) ?? 0;
+    assert.ok(count > 0, `a record came that was not sent: ${text.slice(0, 2000)}`);
+    missing.set(text, count - 1);
+  }
+}
+
+/** JSON with the members of objects in order: one text for a value. */
+function canonicalText(value: JsonValue): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalText).join()}]`;
+  if (typeof value !== "object" || value === null) return stringifyEvidence(value);
+  const members = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  return `{${members.map(([name, part]) => `${JSON.stringify(name)}:${canonicalText(part)}`).join()}}`;
+}
+
 /** A directory for one suite. */
 export interface Scratch {
   path(name: string): string;
