@@ -33,6 +33,6 @@ Exit codes:
   2  options or arguments make no sense
   3  some input was not valid; the valid rest was processed
   4  not permitted here, or something needed is missing (see "runtime-evidence doctor")
-  5  some records were not delivered
+  5  some records were not delivered, or "export" was stopped before it had read all
   6  the probe failed
   capture -- CMD: the exit code of CMD, 128 + signal if one ended it, 125 if it was not started`;
