@@ -35,7 +35,7 @@ export function addEncodingOptions(command: Command): Command {
     )
     .option(
       "--stream-id <id>",
-      "name of the stream, for sending the same records again without duplicates (default: random)",
+      "name of the stream, for sending the same records again without duplicates; it then does not say its course (default: random)",
       parseStreamId,
     )
     .addOption(
@@ -57,6 +57,7 @@ export function resolveEncoding(flags: EncodingFlags): EncodingOptions {
     clock: flags.clock,
     bootTimeUnixNano: flags.bootTime ?? bootTimeOfThisHost(),
     streamId: flags.streamId ?? randomBytes(8).toString("hex"),
+    isSentAgain: flags.streamId !== undefined,
     limits: flags.limits,
   };
 }

@@ -39,7 +39,7 @@ Exit codes:
   2  options or arguments make no sense
   3  some input was not valid; the valid rest was processed
   4  not permitted here, or something needed is missing (see "runtime-evidence doctor")
-  5  some records were not delivered
+  5  some records were not delivered, or "export" was stopped before it had read all
   6  the probe failed
   7  verify: evidence is missing that no loss record explains
   8  verify: nothing is missing so far as is known, but a stream has no end

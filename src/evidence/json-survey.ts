@@ -33,17 +33,20 @@ export function surveyJson(text: string): JsonSurvey {
   let escapedNames = false;
   const wideIntegers: Integer[] = [];
   let stringStart = 0;
-  let stringEnd = 0;
+  let escaped = false;
   for (let position = 0; position < text.length; position++) {
     const code = text.charCodeAt(position);
     if (code === quote) {
-      stringStart = position + 1;
-      stringEnd = endOfString(text, stringStart);
-      position = stringEnd;
+      stringStart = ++position;
+      escaped = false;
+      for (let unit = text.charCodeAt(position); unit !== quote; unit = text.charCodeAt(position)) {
+        if (unit === backslash) escaped = true;
+        position += unit === backslash ? 2 : 1;
+      }
     } else if (code === colon) {
       members++;
       if (isDigit(text.charCodeAt(stringStart))) indexNames = true;
-      if (!escapedNames) escapedNames = hasEscape(text, stringStart, stringEnd);
+      if (escaped) escapedNames = true;
     } else if (isDigit(code) || code === minus) {
       let end = position + 1;
       while (isDigit(text.charCodeAt(end))) end++;
@@ -62,22 +65,6 @@ function isDigit(code: number): boolean {
 
 function isFractionOrExponent(code: number): boolean {
   return code === 0x2e || code === 0x65 || code === 0x45;
-}
-
-function hasEscape(text: string, start: number, end: number): boolean {
-  for (let position = start; position < end; position++) {
-    if (text.charCodeAt(position) === backslash) return true;
-  }
-  return false;
-}
-
-function endOfString(text: string, start: number): number {
-  let position = start;
-  for (;;) {
-    const code = text.charCodeAt(position);
-    if (code === quote) return position;
-    position += code === backslash ? 2 : 1;
-  }
 }
 
 /** Adds the number at `start` if it is a wide integer, and returns where it ends. */

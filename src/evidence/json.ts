@@ -6,6 +6,7 @@
  * `JSON.parse` builds the values. One pass over the text finds what it tells nobody: how many members there
  * are, and the integers that a double may not hold. One walk over the values puts these in.
  */
+import { RuntimeEvidenceError } from "./error.ts";
 import { parseExactly } from "./json-exact.ts";
 import { jsonDepthMax, tooDeep } from "./json-scanner.ts";
 import { isWide, surveyJson } from "./json-survey.ts";
@@ -88,7 +89,10 @@ function isInexact(value: number): boolean {
   return value === 0 ? Object.is(value, -0) : isWide(value);
 }
 
-/** JSON of any value, on one line, integers exact. Throws `bad-input` for nesting beyond `jsonDepthMax`. */
+/**
+ * JSON of any value, on one line, integers exact. Throws `bad-input` for nesting beyond `jsonDepthMax` and for a
+ * number that JSON has not.
+ */
 export function stringifyEvidence(value: JsonValue): string {
   if (!containsBigInt(value, jsonDepthMax)) return JSON.stringify(value);
   return stringifyLeadingBigInt(value) ?? JSON.stringify(value, replaceBigInt);
@@ -115,16 +119,25 @@ function stringifyLeadingBigInt(value: JsonValue): string | undefined {
   return undefined;
 }
 
+/** Also checks what `JSON.stringify` would pass over: it writes null for NaN, and its own stack is its limit. */
 function containsBigInt(value: unknown, levelsLeft: number): boolean {
   if (typeof value === "bigint") return true;
+  if (typeof value === "number" && !Number.isFinite(value)) throw notJson(value);
   if (typeof value !== "object" || value === null) return false;
   if (levelsLeft === 0) throw tooDeep();
-  if (Array.isArray(value)) return value.some((item) => containsBigInt(item, levelsLeft - 1));
+  let found = false;
+  if (Array.isArray(value)) {
+    for (const item of value) if (containsBigInt(item, levelsLeft - 1)) found = true;
+    return found;
+  }
   const members = value as Record<string, unknown>;
   for (const member in members) {
     const part = members[member];
-    if (typeof part === "bigint") return true;
-    if (typeof part === "object" && containsBigInt(part, levelsLeft - 1)) return true;
+    if (typeof part !== "string" && containsBigInt(part, levelsLeft - 1)) found = true;
   }
-  return false;
+  return found;
+}
+
+function notJson(value: number): RuntimeEvidenceError {
+  return new RuntimeEvidenceError("bad-input", `${value} is no JSON value`);
 }

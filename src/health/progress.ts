@@ -3,7 +3,7 @@
  */
 import { grouped } from "./status-line.ts";
 
-const BAR_CHARACTERS = 20;
+const BAR_CHARACTERS = 10;
 const SIZE_UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"] as const;
 
 /** What is known now. */

@@ -20,7 +20,8 @@ export function startStatusLine(
   render: () => string,
 ): StatusLine {
   if (stream.isTTY !== true) return { print: (text) => void stream.write(`${text}\n`), end: () => {} };
-  const draw = () => stream.write(`${ERASE_LINE}${render().slice(0, (stream.columns || 80) - 1)}`);
+  let ended = false;
+  const draw = () => ended || stream.write(`${ERASE_LINE}${render().slice(0, (stream.columns || 80) - 1)}`);
   const timer = setInterval(draw, PERIOD_MS);
   timer.unref();
   return {
@@ -29,6 +30,8 @@ export function startStatusLine(
       draw();
     },
     end: () => {
+      if (ended) return;
+      ended = true;
       clearInterval(timer);
       stream.write(ERASE_LINE);
     },

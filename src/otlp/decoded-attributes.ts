@@ -14,14 +14,16 @@ const slotByKey = new Map(ownKeys.map((key, slot) => [key, slot]));
 export { ownKeys as ownAttributeKeys };
 
 export class DecodedAttributes implements ReadonlyMap<string, AnyValue> {
-  /** Values of our own attributes, in the order of `ownKeys`; `undefined` where there is none. */
-  readonly slots = new Array<AnyValue | undefined>(ownKeys.length).fill(undefined);
+  /** Values of our own attributes, in the order of `ownKeys`, once there is one; `undefined` where there is none. */
+  slots: (AnyValue | undefined)[] | undefined = undefined;
   others: Map<string, AnyValue> | undefined = undefined;
 
   set(key: string, value: AnyValue): void {
     const slot = slotByKey.get(key);
-    if (slot !== undefined) this.slots[slot] = value;
-    else {
+    if (slot !== undefined) {
+      this.slots ??= new Array<AnyValue | undefined>(ownKeys.length).fill(undefined);
+      this.slots[slot] = value;
+    } else {
       this.others ??= new Map();
       this.others.set(key, value);
     }
@@ -29,7 +31,7 @@ export class DecodedAttributes implements ReadonlyMap<string, AnyValue> {
 
   get(key: string): AnyValue | undefined {
     const slot = slotByKey.get(key);
-    return slot === undefined ? this.others?.get(key) : this.slots[slot];
+    return slot === undefined ? this.others?.get(key) : this.slots?.[slot];
   }
 
   has(key: string): boolean {
@@ -37,11 +39,11 @@ export class DecodedAttributes implements ReadonlyMap<string, AnyValue> {
   }
 
   get size(): number {
-    return this.slots.filter((value) => value !== undefined).length + (this.others?.size ?? 0);
+    return [...this.entries()].length;
   }
 
   *entries(): MapIterator<[string, AnyValue]> {
-    for (const [slot, value] of this.slots.entries()) {
+    for (const [slot, value] of (this.slots ?? []).entries()) {
       if (value !== undefined) yield [ownKeys[slot] as string, value];
     }
     if (this.others !== undefined) yield* this.others;

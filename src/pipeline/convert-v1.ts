@@ -34,8 +34,10 @@ export async function convertV1(options: ConvertV1Options): Promise<ConvertV1Res
   const progress = startProgress(inputs);
   const counts: SendCounts = { read: 0, encoded: 0, invalid: 0, refused: 0 };
   options.onStart?.(progress, counts);
-  const failure = await sendEvidence({ inputs, progress, counts, encoder, outlet, rejects, report });
-  await outlet.end();
-  await rejects?.close();
+  const sending = sendEvidence({ inputs, progress, counts, encoder, outlet, rejects, report });
+  const failure = await sending.finally(async () => {
+    await outlet.end();
+    await rejects?.close();
+  });
   return { ...counts, failure };
 }

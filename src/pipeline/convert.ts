@@ -2,7 +2,7 @@
  * `convert` to v1: stored OTLP logs to v1 NDJSON.
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
-import { openLineWriter } from "./line-writer.ts";
+import { closeAll, openLineWriter } from "./line-writer.ts";
 import { type RebuildCounts, Rebuilder } from "./rebuild.ts";
 import {
   type InputProgress,
@@ -79,9 +79,9 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
       await rejects?.ready();
     },
   };
-  const failure = await visitInputs(inputs, visitor, { progress, report });
-  await output.close();
-  await rejects?.close();
+  const failure = await visitInputs(inputs, visitor, { progress, report }).finally(() =>
+    closeAll(output, rejects),
+  );
   return { ...rebuilder.counts, ...result, forgotten: rebuilder.forgotten, failure };
 }
 

@@ -18,7 +18,7 @@ export interface DeliveryTuning
 /** What an outlet needs for delivering; the rest is about what it delivers. */
 export type OutletDelivery = Omit<
   OtlpOutletOptions,
-  "streamId" | "resource" | "probes" | "books" | "findLosses"
+  "streamId" | "resource" | "probes" | "books" | "findLosses" | "saysItsCourse"
 >;
 
 /**

@@ -71,6 +71,7 @@ export async function startExport(options: ExportOptions): Promise<RunningExport
   const outlet = await openOtlpOutlet({
     ...prepared,
     streamId: encoding.streamId,
+    saysItsCourse: encoding.isSentAgain !== true,
     resource: encoder.hostResource,
     probes: eventTypes,
     books: {

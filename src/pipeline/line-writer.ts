@@ -45,6 +45,12 @@ export async function openLineWriter(path: string): Promise<LineWriter> {
   }
 }
 
+/** Closes all, also when one of them fails. */
+export async function closeAll(...writers: readonly (LineWriter | undefined)[]): Promise<void> {
+  const results = await Promise.allSettled(writers.map((writer) => writer?.close()));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
 type Compressor = Gzip | ZstdCompress;
 
 function compressorFor(path: string): Compressor | undefined {

@@ -48,6 +48,11 @@ export interface OtlpOutletOptions {
   readonly streamId: string;
   /** Of the records that the stream says about itself. */
   readonly resource: EncodedResource;
+  /**
+   * Whether the stream says of itself that it began and ended, and what it lost; by default it does. Not where
+   * records are to have the same numbers whenever they are sent.
+   */
+  readonly saysItsCourse?: boolean | undefined;
   /** What makes records; `next` takes an index into it. */
   readonly probes: readonly string[];
   readonly books: RecordBooks;
@@ -91,7 +96,7 @@ export class OtlpOutlet implements RequestOutlet {
   readonly #opened: OpenedQueue;
   readonly #batch;
   readonly #delivery: Delivery;
-  readonly #reports: StreamReports;
+  readonly #reports: StreamReports | undefined;
   readonly #tally: RecordTally;
   /** What the queue has no room for yet. */
   readonly #offers = new Set<Promise<void>>();
@@ -108,11 +113,13 @@ export class OtlpOutlet implements RequestOutlet {
     this.#options = options;
     this.#opened = opened;
     this.#tally = new RecordTally(options.probes);
-    this.#reports = new StreamReports({
-      streamId: options.streamId,
-      lossIntervalMs: options.lossIntervalMs,
-      append: (write) => this.#control(write),
-    });
+    if (options.saysItsCourse !== false) {
+      this.#reports = new StreamReports({
+        streamId: options.streamId,
+        lossIntervalMs: options.lossIntervalMs,
+        append: (write) => this.#control(write),
+      });
+    }
     const { batchBytesMax, batchAgeMaxMs, requestsInFlight, deadLetter, onAttempt } = options;
     this.#batch = createBatch({
       ...(batchBytesMax !== undefined && { bytesMax: batchBytesMax }),
@@ -134,14 +141,15 @@ export class OtlpOutlet implements RequestOutlet {
 
   /** The first record of the stream, and one about each that an earlier run did not end. */
   async begin(): Promise<void> {
-    this.#reports.begin();
+    this.#reports?.begin();
     const { disk } = this.#opened;
     if (disk === undefined) return;
     const { streams, unendedStreams, records } = disk.recovered;
     this.#earlier.recovered = records;
+    if (this.#reports === undefined) return;
     await disk.beginStream(this.#options.streamId);
     for (const streamId of unendedStreams) {
-      this.#reports.unended(streamId, streams.get(streamId)?.lastSequence);
+      this.#reports?.unended(streamId, streams.get(streamId)?.lastSequence);
     }
     this.#batch.flush();
     const told = [...this.#offers];
@@ -190,7 +198,7 @@ export class OtlpOutlet implements RequestOutlet {
     await within(this.#admitted(), leftMs() + graceMs);
     await this.#emptied(leftMs);
     this.#findLosses();
-    this.#reports.end(counts());
+    this.#reports?.end(counts());
     this.#batch.flush();
     await within(this.#admitted(), leftMs() + graceMs);
     const isEnded = this.#offers.size === 0;
@@ -240,12 +248,12 @@ export class OtlpOutlet implements RequestOutlet {
   #look(): void {
     this.#lookAtMs = performance.now() + LOOK_INTERVAL_MS;
     this.#findLosses();
-    this.#reports.report(this.#lookAtMs);
+    this.#reports?.report(this.#lookAtMs);
   }
 
   #findLosses(): void {
     const losses = this.#options.findLosses?.();
-    if (losses !== undefined) this.#reports.lost(losses);
+    if (losses !== undefined) this.#reports?.lost(losses);
   }
 
   /** Resolves when the queue has taken all that was offered so far. */
@@ -271,7 +279,7 @@ export class OtlpOutlet implements RequestOutlet {
       recordsByProbe: this.#tally.seal(),
     };
     this.#firstSequence = this.#sequence + 1;
-    this.#reports.sealed(request);
+    this.#reports?.sealed(request);
     const offer: Promise<void> = this.#opened.queue
       .offer(request)
       .catch(() => this.dropped(request, "undelivered"))
@@ -300,14 +308,14 @@ export class OtlpOutlet implements RequestOutlet {
       lost.size === 0
         ? []
         : requestLosses(request, { lost, window, ...(lostSequences !== undefined && { lostSequences }) });
-    this.#reports.lost(losses);
+    this.#reports?.lost(losses);
     if (request.streamId !== this.#options.streamId) {
       const lostRecords = losses.reduce((sum, { count }) => sum + Number(count), 0);
       this.#earlier.lost += lostRecords;
       this.#earlier.accepted += request.recordCount - lostRecords;
       return;
     }
-    this.#reports.settled(request, losses.length === 0);
+    this.#reports?.settled(request, losses.length === 0);
     // Only of use at the end, when the highest number is that of the stream's end.
     this.#isEndLost = losses.length > 0 && request.lastSequence === this.#sequence;
     const { books } = this.#options;

@@ -3,7 +3,7 @@
  */
 import { createReport, REPORT_INTERVAL_MS } from "../delivery/report.ts";
 import { type ListenAddress, startReceiver } from "../receive/receiver.ts";
-import { openLineWriter } from "./line-writer.ts";
+import { closeAll, openLineWriter } from "./line-writer.ts";
 import { type RebuildCounts, Rebuilder } from "./rebuild.ts";
 
 export interface ReceiveOptions {
@@ -74,8 +74,7 @@ export async function startReceive(options: ReceiveOptions): Promise<RunningRece
     refusedRequests: () => refused,
     close: async () => {
       await receiver.close();
-      await output.close();
-      await rejects?.close();
+      await closeAll(output, rejects);
     },
   };
 }

@@ -16,6 +16,8 @@ export interface EncodingOptions {
   readonly bootTimeUnixNano: bigint;
   /** The first part of each `log.record.uid`: printable ASCII, at most 64 characters. */
   readonly streamId: string;
+  /** Whether the same records may be sent again under this id, and are to have the same numbers then. */
+  readonly isSentAgain?: boolean | undefined;
   /** Refuse what this store would refuse, by its defaults. */
   readonly limits?: LimitedStore | undefined;
 }

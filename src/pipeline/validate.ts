@@ -62,7 +62,6 @@ export async function validate(options: ValidateOptions): Promise<ValidateResult
       settle: async () => rejects?.ready(),
     },
     { progress, report: options.reportFailure },
-  );
-  await rejects?.close();
+  ).finally(() => rejects?.close());
   return { ...counts, failure };
 }

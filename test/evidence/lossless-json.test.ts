@@ -220,6 +220,16 @@ describe("lossless JSON", () => {
     }
   });
 
+  it("writes no number that JSON has not", () => {
+    for (const value of [
+      Number.NaN,
+      [1n, Number.POSITIVE_INFINITY],
+      { a: 10n ** 20n, b: { c: -Infinity } },
+    ]) {
+      assert.throws(() => stringifyEvidence(value), { code: "bad-input", message: /is no JSON value/ });
+    }
+  });
+
   it("reads decimal text only where it is an integer", () => {
     assert.equal(parseDecimal("-9223372036854775809"), -(2n ** 63n) - 1n);
     assert.equal(parseDecimal("-0"), 0);

@@ -39,7 +39,7 @@ const SNIPPETS = Array.from(
 );
 
 const seed = Date.now() & 0x7fffffff;
-const records = fc.sample(anyEvidenceRecord, { numRuns: 300, seed });
+const records = fc.sample(anyEvidenceRecord, { numRuns: 150, seed });
 const lines = (some: readonly EvidenceRecord[]) =>
   some.map((record) => stringifyEvidence(record as unknown as JsonValue));
 const rebuilt = (ndjson: string) =>

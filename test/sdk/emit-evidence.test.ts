@@ -129,7 +129,7 @@ describe("evidence under the SDK's limits", () => {
           }
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
   }).timeout(30_000);
 

@@ -93,7 +93,7 @@ describe("a record as a log record of OpenTelemetry's SDK", () => {
         );
         assert.deepStrictEqual(theirs?.resource.attributes, ours.resource.attributes);
       }),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
   }).timeout(30_000);
 
