@@ -48,13 +48,23 @@ export async function prepareSpoolDirectory(directory: string, owner: SpoolOwner
 
 async function makeDirectory(directory: string, sync: boolean): Promise<void> {
   try {
-    const made = await mkdir(directory, { recursive: true, mode: 0o700 });
-    if (made === undefined || !sync) return;
-    const parent = await open(dirname(made), O_RDONLY | O_DIRECTORY);
-    await parent.sync().finally(() => parent.close());
+    const parent = dirname(directory);
+    // Whoever the directory is given to must be able to get there.
+    const made = await mkdir(parent, { recursive: true, mode: 0o755 });
+    await mkdir(directory, { mode: 0o700 });
+    if (!sync) return;
+    await syncDirectory(parent);
+    if (made !== undefined) await syncDirectory(dirname(made));
   } catch (error) {
+    // Whatever stands there is looked at next.
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return;
     throw refusal(directory, error as NodeJS.ErrnoException);
   }
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, O_RDONLY | O_DIRECTORY);
+  await handle.sync().finally(() => handle.close());
 }
 
 /** Opens the directory, and closes it again where `check` refuses it. */

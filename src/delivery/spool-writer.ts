@@ -36,6 +36,20 @@ interface WriterParts {
   readonly nextSequence: number;
 }
 
+/** A request on its way into its file. */
+interface Draft {
+  readonly offer: WaitingOffer;
+  readonly entry: SpoolEntry;
+  /** What was dropped for it, because the disk had no room. */
+  freedBytes: number;
+}
+
+/**
+ * How often its own size is dropped for a request on a full disk. Where that is not enough, somebody else fills the
+ * disk, and dropping more would only lose more.
+ */
+const FREED_TIMES_MAX = 3;
+
 export class SpoolWriter {
   readonly #settings: SpoolWriterSettings;
   readonly #parts: WriterParts;
@@ -112,18 +126,19 @@ export class SpoolWriter {
     if (this.#settings.whenFull === "block") return this.#parts.wake.wait();
     const mayHelp =
       this.#settings.whenFull === "drop-oldest" && this.#fits(bytes, this.#parts.entries.leased());
-    if (!mayHelp || !(await this.#dropOldest())) this.#dropOffer(offer);
+    if (!mayHelp || (await this.#dropOldest()) === 0) this.#dropOffer(offer);
   }
 
-  async #dropOldest(): Promise<boolean> {
+  /** Resolves with the bytes of the file that is gone. */
+  async #dropOldest(): Promise<number> {
     const entry = this.#parts.entries.dropOldest();
-    if (entry === undefined) return false;
+    if (entry === undefined) return 0;
     const name = requestFileName(entry.sequence);
     const facts = entry.request ?? (await this.#parts.spool.facts(name)) ?? entry.facts;
     this.#parts.bodies.forget(entry);
     await this.#parts.spool.discard(name, entry.bytes);
     this.#settings.onDropped(facts, "queue_full");
-    return true;
+    return entry.bytes;
   }
 
   #dropOffer(offer: WaitingOffer): void {
@@ -141,6 +156,7 @@ export class SpoolWriter {
     );
     const name = requestFileName(entry.sequence);
     entry.request = offer.request;
+    const draft: Draft = { offer, entry, freedBytes: 0 };
     for (;;) {
       offer.hold();
       const error = await this.#parts.spool.store(name, [header, body]).catch(asError);
@@ -152,7 +168,7 @@ export class SpoolWriter {
         this.#admit(entry);
         return offer.accept();
       }
-      await this.#afterFailedWrite(offer, entry, error);
+      await this.#afterFailedWrite(draft, error);
       if (entry.acknowledged) return offer.accept();
       if (offer.left) return;
     }
@@ -169,15 +185,20 @@ export class SpoolWriter {
   }
 
   /** Obeys the policy; afterwards the offer has left, or is to be written again. */
-  async #afterFailedWrite(offer: WaitingOffer, entry: SpoolEntry, error: unknown): Promise<void> {
+  async #afterFailedWrite(draft: Draft, error: unknown): Promise<void> {
     const { whenFull, retryMs } = this.#settings;
+    const { offer, entry } = draft;
     const noRoom = /^(ENOSPC|EDQUOT)$/.test(errorCode(error));
     this.#failing = true;
     this.#parts.spool.failed("write", error, consequenceOf(whenFull, noRoom));
     entry.lent ||= this.#parts.entries.hand(entry);
     if (!entry.lent && whenFull !== "block") {
-      if (noRoom && whenFull === "drop-oldest" && (await this.#dropOldest())) return;
-      return this.#dropOffer(offer);
+      const mayHelp =
+        whenFull === "drop-oldest" && noRoom && draft.freedBytes < FREED_TIMES_MAX * entry.bytes;
+      const freedBytes = mayHelp ? await this.#dropOldest() : 0;
+      draft.freedBytes += freedBytes;
+      if (freedBytes === 0) this.#dropOffer(offer);
+      return;
     }
     if (!entry.lent) offer.letGo();
     const refuseWhenClosed = () => {

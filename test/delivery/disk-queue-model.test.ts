@@ -333,7 +333,11 @@ class Run {
 
   /** Until nothing goes on but timers. */
   async #quiet(): Promise<void> {
-    for (let turns = 0; turns < 25; turns++) await turn();
+    for (let still = 0, turns = 0; still < 6 && turns < 500; turns++) {
+      const before = this.#disk.steps;
+      await turn();
+      still = this.#disk.steps === before ? still + 1 : 0;
+    }
   }
 
   async #until(condition: () => boolean): Promise<void> {

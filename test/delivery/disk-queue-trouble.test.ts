@@ -139,6 +139,15 @@ describe("the disk queue on a broken disk", () => {
     assert.equal(broken.queue.stats().requests, 2);
   });
 
+  it("drops no more for one request where somebody else fills the disk", async () => {
+    const broken = await new Broken().open({ whenFull: "drop-oldest" });
+    for (const records of [1, 2, 3, 4, 5]) await broken.queue.offer(sealed(100, records));
+    broken.disk.bytesMax = 0;
+    await broken.queue.offer(sealed(100, 6));
+    assert.deepEqual(broken.dropped, ["1 queue_full", "2 queue_full", "3 queue_full", "6 queue_full"]);
+    assert.equal(broken.queue.stats().requests, 2);
+  });
+
   it("lends a request it can't write to a sender that has nothing else to do", async () => {
     const broken = await new Broken().open();
     const lending = taken(broken.queue);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startDelivery } from "../../src/delivery/delivery.ts";
@@ -280,6 +281,20 @@ describe("the disk queue and damaged files", () => {
     const { delivered, recovered } = await deliver(spool);
     assert.deepEqual(delivered, [2, 3]);
     assert.equal(recovered.damaged[0]?.reason, "it can't be read (ELOOP)");
+  });
+
+  it("waits for no pipe, and reads no directory", async () => {
+    const spool = await left();
+    const [first, second] = spool.names as [string, string];
+    for (const name of [first, second]) rmSync(join(spool.directory, name));
+    execFileSync("mkfifo", [join(spool.directory, first)]);
+    mkdirSync(join(spool.directory, second));
+    const { delivered, recovered } = await deliver(spool);
+    assert.deepEqual(delivered, [3]);
+    assert.deepEqual(
+      recovered.damaged.map(({ reason }) => reason),
+      ["it can't be read (EINVAL)", "it can't be read (EINVAL)"],
+    );
   });
 
   it("limits what it keeps of damaged files, and says what it removes", async () => {

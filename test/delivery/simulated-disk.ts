@@ -22,6 +22,8 @@ export class SimulatedDisk {
   /** Operations wait for it before they do anything. */
   gate: (operation: DiskOperation, name: string) => Promise<void> | undefined = () => undefined;
   bytesMax = Number.POSITIVE_INFINITY;
+  /** Operations begun and done, so that one can see whether anything goes on. */
+  steps = 0;
   /** Operations that have failed. */
   failures = 0;
   #process = 0;
@@ -171,6 +173,7 @@ class Mounted implements SpoolStorage {
   async #step(operation: DiskOperation, name: string): Promise<void> {
     await turn();
     await this.#disk.gate(operation, name);
+    this.#disk.steps += 1;
     // The dead do nothing, for ever.
     if (!this.#isAlive()) await new Promise(() => {});
   }

@@ -77,11 +77,12 @@ describe("the directory of a spool", () => {
 
   it("is made by root for the user that the exporter becomes", async function () {
     needsRoot(this);
-    const directory = scratch.directory();
+    const directory = join(scratch.directory(), "below", "it");
     await prepareSpoolDirectory(directory, NOBODY);
     await prepareSpoolDirectory(directory, NOBODY);
     const { uid, gid, mode } = lstatSync(directory);
     assert.deepEqual({ uid, gid, mode: mode & 0o777 }, { ...NOBODY, mode: 0o700 });
+    assert.equal(statSync(dirname(directory)).mode & 0o055, 0o055, "that user can get there");
   });
 
   it("is not given away where something is in it, where it is a link, or where others could have put it there", async function () {

@@ -6,7 +6,7 @@ import type { SpoolFsync } from "../../src/delivery/spool.ts";
 import type { SpoolScratch } from "./spool-scratch.ts";
 import { spooledRequest } from "./spooled-request.ts";
 
-const WRITER = fileURLToPath(new URL("spool-writer.ts", import.meta.url));
+const WRITER = fileURLToPath(new URL("spool-filler.ts", import.meta.url));
 const KILL_WITHIN_MS = 80;
 const REMOVALS_UNDER_WAY_MAX = 20;
 

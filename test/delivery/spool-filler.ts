@@ -1,7 +1,7 @@
 /**
  * A process for tests to kill: fills a spool, delivers some of it, and says on standard output what it was promised.
  *
- *     node spool-writer.ts DIRECTORY FSYNC FIRST
+ *     node spool-filler.ts DIRECTORY FSYNC FIRST
  *
  * `offered N` is written after the offer of request N has resolved, `delivered N` before N is acknowledged.
  */
