@@ -16,13 +16,14 @@ import { addFilterOptions, readFilters } from "./filter-options.ts";
 import type { SetExitCode } from "./program.ts";
 import { parseDurationMs, parseRingBytes } from "./quantity.ts";
 import { runToEnd } from "./run-to-end.ts";
+import { addTelemetryOptions, observeRun, type TelemetryFlags } from "./telemetry-options.ts";
 import { addUprobeOptions, readUprobeOptions, resolveEvents, type UprobeFlags } from "./uprobe-options.ts";
 
-interface CaptureFlags extends SinkFlags, UprobeFlags {
+interface CaptureFlags extends SinkFlags, UprobeFlags, TelemetryFlags {
   events?: CapturedEvent[];
   duration?: number;
   record?: string;
-  status?: boolean;
+  verbose?: boolean;
   ringBytes?: number;
   execRingBytes?: number;
   user: string;
@@ -40,13 +41,13 @@ export function captureCommand(setExitCode: SetExitCode): Command {
     )
     .option("--duration <duration>", "stop after this long", parseDurationMs)
     .option("--record <file>", "keep the raw frames as well, for replay")
-    .option("--status", "say which programs and libraries uprobes are attached to, as they appear")
+    .option("--verbose", "say which programs and libraries uprobes are attached to, as they appear")
     .option("--ring-bytes <size>", "kernel buffer for events, a power of two", parseRingBytes)
     .option("--exec-ring-bytes <size>", "kernel buffer for execs, a power of two", parseRingBytes)
     .option("--user <name>", "who the exporter becomes when started as root", EXPORTER_USER_DEFAULT);
   addUprobeOptions(command);
   addFilterOptions(command);
-  addSinkOptions(command);
+  addTelemetryOptions(addSinkOptions(command));
   return command
     .addHelpText(
       "after",
@@ -78,9 +79,10 @@ async function runCapture(commandLine: readonly string[], flags: CaptureFlags): 
   if (flags.record !== undefined && flags.record === flags.output) {
     throw new RuntimeEvidenceError("usage", "--record and --output name the same file");
   }
+  const observed = await observeRun("capture", flags, sinks.otlp, screen.print);
   const running = await startLiveCapture(
     {
-      sinks,
+      sinks: { ...sinks, delivery: { ...sinks.delivery, onAttempt: observed.onAttempt } },
       events,
       filters: readFilters(flags as unknown as Record<string, unknown>),
       uprobes: readUprobeOptions(flags),
@@ -94,10 +96,10 @@ async function runCapture(commandLine: readonly string[], flags: CaptureFlags): 
     },
     {
       onHello: (hello) => sayHello(hello, events, description, command !== undefined, screen),
-      onDiagnostic: (diagnostic) => sayDiagnostic(diagnostic, flags.status === true, screen),
+      onDiagnostic: (diagnostic) => sayDiagnostic(diagnostic, flags.verbose === true, screen),
     },
   );
-  return runToEnd(running, sinks, flags.summary, screen);
+  return runToEnd({ running, observed, sinks, summary: flags.summary, screen });
 }
 
 /**

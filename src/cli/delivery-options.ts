@@ -4,8 +4,8 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { type OtlpOverrides, readOtlpOptions } from "../delivery/otlp-environment.ts";
-import type { OtlpOptions } from "../delivery/otlp-options.ts";
+import { type Environment, type OtlpOverrides, readOtlpOptions } from "../delivery/otlp-environment.ts";
+import type { OtlpOptions, OtlpSignal } from "../delivery/otlp-options.ts";
 import type { WhenFull } from "../delivery/queue.ts";
 import type { SpoolFsync } from "../delivery/spool.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
@@ -128,7 +128,8 @@ export function resolveDelivery(flags: DeliveryFlags): DeliveryTuning {
 export function resolveOtlp(
   flags: DeliveryFlags,
   report: (line: string) => void,
-  environment: NodeJS.ProcessEnv = process.env,
+  environment: Environment = process.env,
+  signal: OtlpSignal = "logs",
 ): OtlpOptions {
   const overrides: OtlpOverrides = {
     ...(flags.otlpEndpoint === undefined ? {} : { endpoint: flags.otlpEndpoint }),
@@ -140,7 +141,7 @@ export function resolveOtlp(
     ...(flags.otlpInsecure === undefined ? {} : { insecure: flags.otlpInsecure }),
     ...(flags.batchAge === undefined ? {} : { batchAgeMaxMs: flags.batchAge }),
   };
-  const { options, warnings } = readOtlpOptions(environment, overrides);
+  const { options, warnings } = readOtlpOptions(environment, overrides, signal);
   for (const warning of warnings) report(`warning: ${warning}`);
   return options;
 }

@@ -6,6 +6,7 @@ import { expandInputs } from "../convert/input-files.ts";
 import { describeOtlpOptions } from "../delivery/otlp-options.ts";
 import { grouped } from "../health/status-line.ts";
 import { type ExportBooks, type ExportResult, type RunningExport, startExport } from "../pipeline/export.ts";
+import { exportStatus } from "../pipeline/exporter-status.ts";
 import { fileInput } from "../pipeline/stored-inputs.ts";
 import { addDeliveryOptions, type DeliveryFlags, resolveDelivery, resolveOtlp } from "./delivery-options.ts";
 import { addEncodingOptions, type EncodingFlags, resolveEncoding } from "./encoding-options.ts";
@@ -14,8 +15,9 @@ import type { SetExitCode } from "./program.ts";
 import { type ProgressLine, startProgressLine } from "./progress-line.ts";
 import { parseDurationMs } from "./quantity.ts";
 import { handleSignals } from "./signals.ts";
+import { addTelemetryOptions, observeRun, type TelemetryFlags } from "./telemetry-options.ts";
 
-interface ExportFlags extends DeliveryFlags, EncodingFlags {
+interface ExportFlags extends DeliveryFlags, EncodingFlags, TelemetryFlags {
   from: "auto" | "v1";
   rejects?: string;
   shutdownTimeout?: number;
@@ -35,7 +37,7 @@ export function exportCommand(setExitCode: SetExitCode): Command {
         .default("auto"),
     )
     .option("--rejects <file>", "keep the records here that are not sent");
-  addEncodingOptions(addDeliveryOptions(command));
+  addTelemetryOptions(addEncodingOptions(addDeliveryOptions(command)));
   return command
     .option(
       "--shutdown-timeout <duration>",
@@ -69,19 +71,21 @@ Examples:
 async function runExport(paths: string[], flags: ExportFlags, screen: ProgressLine): Promise<number> {
   const otlp = resolveOtlp(flags, screen.print);
   const inputs = (await expandInputs(paths)).map((file) => fileInput(file, flags.from));
+  const observed = await observeRun("export", flags, otlp, screen.print);
   const running = await startExport({
     inputs,
     otlp,
     encoding: resolveEncoding(flags),
     rejects: flags.rejects,
-    delivery: resolveDelivery(flags),
+    delivery: { ...resolveDelivery(flags), onAttempt: observed.onAttempt },
     shutdownTimeoutMs: flags.shutdownTimeout,
     report: screen.print,
   });
   if (process.stderr.isTTY) screen.print(`exporting ${describeOtlpOptions(otlp)}; Ctrl-C ends it`);
   screen.watch(running.progress, () => running.counts.read, queuedText(running));
   const unhandle = handleSignals({ command: undefined, stop: running.stop, abort: running.abort });
-  const result = await running.result.finally(unhandle);
+  await observed.start((senderType) => exportStatus(running, senderType));
+  const result = await running.result.finally(() => observed.end()).finally(unhandle);
   screen.end();
   if (flags.summary === "text") screen.print(summary(result));
   if (flags.summary === "json") screen.print(JSON.stringify(summaryObject(result)));

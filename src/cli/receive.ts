@@ -1,13 +1,16 @@
 /**
  * `receive`: an embedded collector.
  */
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { processStatus } from "../health/exporter-status.ts";
+import { processJson } from "../health/status-json.ts";
 import { grouped, startStatusLine } from "../health/status-line.ts";
-import { startReceive } from "../pipeline/receive.ts";
-import type { ListenAddress } from "../receive/receiver.ts";
+import { type RunningReceive, startReceive } from "../pipeline/receive.ts";
 import { EXIT_BAD_INPUT, EXIT_OK } from "./exit-code.ts";
+import { type ListenAddress, parseListenAddress } from "./listen-address.ts";
 import type { SetExitCode } from "./program.ts";
 import { parseDurationMs, parseSizeBytes } from "./quantity.ts";
+import { parseStatusInterval, STATUS_HELP, STATUS_OPTION, startStatusReports } from "./status-reports.ts";
 
 interface ReceiveFlags {
   grpc: ListenAddress | "none";
@@ -18,6 +21,7 @@ interface ReceiveFlags {
   keepDuplicates?: boolean;
   requestBytesMax?: number;
   duration?: number;
+  status?: number | true;
 }
 
 export function receiveCommand(setExitCode: SetExitCode): Command {
@@ -37,6 +41,7 @@ export function receiveCommand(setExitCode: SetExitCode): Command {
     .option("--keep-duplicates", "write records again that a client sends again (the same log.record.uid)")
     .option("--request-bytes-max <size>", "largest request, uncompressed (default: 16MiB)", parseSizeBytes)
     .option("--duration <duration>", "stop after this long", parseDurationMs)
+    .option(STATUS_OPTION, STATUS_HELP, parseStatusInterval)
     .addHelpText(
       "after",
       `
@@ -47,19 +52,15 @@ Examples:
     .action(async (flags: ReceiveFlags) => setExitCode(await runReceive(flags)));
 }
 
-/** `host:port`, `[::1]:port`, or a port alone on loopback. */
 function parseAddress(text: string): ListenAddress | "none" {
-  if (text === "none") return "none";
-  const match = /^(?:(?:\[([0-9a-f:.]+)\]|([^:\s]+)):)?(\d{1,5})$/i.exec(text);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65535) throw new InvalidArgumentError("write it as 127.0.0.1:4317.");
-  return { host: match[1] ?? match[2] ?? "127.0.0.1", port };
+  return text === "none" ? text : parseListenAddress(text, "127.0.0.1:4317");
 }
 
 async function runReceive(flags: ReceiveFlags): Promise<number> {
   const print = (line: string) => (status ?? stderr).print(line);
   const stderr = { print: (line: string) => void process.stderr.write(`${line}\n`) };
   let status: ReturnType<typeof startStatusLine> | undefined;
+  const reports = startStatusReports("receive", flags.status, print);
   const running = await startReceive({
     grpc: flags.grpc === "none" ? undefined : flags.grpc,
     http: flags.http === "none" ? undefined : flags.http,
@@ -83,12 +84,22 @@ async function runReceive(flags: ReceiveFlags): Promise<number> {
     return `${grouped(counts.written)} records written · ${grouped(counts.foreign)} of others · ${grouped(counts.invalid)} rejected${repeats}${requests}`;
   };
   status = startStatusLine(process.stderr, render);
+  reports.watch(() => statusOf(running));
   await untilStopped(flags.duration);
   await running.close();
+  reports.end();
   status.end();
   status = undefined;
   print(render());
   return counts.invalid > 0 ? EXIT_BAD_INPUT : EXIT_OK;
+}
+
+function statusOf(running: RunningReceive): object {
+  return {
+    process: processJson(processStatus()),
+    records: running.counts,
+    requests_refused: running.refusedRequests(),
+  };
 }
 
 function untilStopped(durationMs: number | undefined): Promise<void> {

@@ -8,12 +8,13 @@ import { createConsole, printLine } from "./capture-console.ts";
 import { addSinkOptions, resolveSinks, type SinkFlags } from "./capture-options.ts";
 import type { SetExitCode } from "./program.ts";
 import { runToEnd } from "./run-to-end.ts";
+import { addTelemetryOptions, observeRun, type TelemetryFlags } from "./telemetry-options.ts";
 
 export function replayCommand(setExitCode: SetExitCode): Command {
   const command = new Command("replay")
     .description("send or print the events of a frame file (see capture --record)")
     .argument("<frames>", 'the file; "-" is standard input');
-  return addSinkOptions(command)
+  return addTelemetryOptions(addSinkOptions(command))
     .addHelpText(
       "after",
       `
@@ -21,14 +22,16 @@ Examples:
   runtime-evidence replay evidence.frames
   runtime-evidence replay evidence.frames --otlp-endpoint http://localhost:4317`,
     )
-    .action(async (path: string, flags: SinkFlags) => {
+    .action(async (path: string, flags: SinkFlags & TelemetryFlags) => {
       const { sinks } = resolveSinks(flags, printLine);
       const screen = createConsole(sinks.output);
+      const observed = await observeRun("replay", flags, sinks.otlp, screen.print);
+      const delivery = { ...sinks.delivery, onAttempt: observed.onAttempt };
       const running = await startReplay(
         await openReplaySource(path),
-        { sinks, shutdownTimeoutMs: flags.shutdownTimeout },
+        { sinks: { ...sinks, delivery }, shutdownTimeoutMs: flags.shutdownTimeout },
         () => {},
       );
-      setExitCode(await runToEnd(running, sinks, flags.summary, screen));
+      setExitCode(await runToEnd({ running, observed, sinks, summary: flags.summary, screen }));
     });
 }

@@ -21,6 +21,8 @@ export interface DeliveryCounters {
   readonly requestsSplit: number;
   /** Tries after the first. */
   readonly retries: number;
+  /** Tries that did not end with an acknowledgement, by the reason of their outcome. */
+  readonly attemptsFailed: ReadonlyMap<string, number>;
   /** Uncompressed size of the accepted requests. */
   readonly bytesAccepted: number;
 }
@@ -28,6 +30,7 @@ export interface DeliveryCounters {
 export class DeliveryBooks {
   readonly #report: Report;
   readonly #lost = new Map<LossReason, number>();
+  readonly #attemptsFailed = new Map<string, number>();
   readonly #counts = {
     recordsAccepted: 0,
     recordsRejected: 0,
@@ -44,7 +47,8 @@ export class DeliveryBooks {
   }
 
   counters(): DeliveryCounters {
-    return { ...this.#counts, recordsLost: new Map(this.#lost) };
+    const attemptsFailed = new Map(this.#attemptsFailed);
+    return { ...this.#counts, recordsLost: new Map(this.#lost), attemptsFailed };
   }
 
   accepted({ body, recordCount }: SealedRequest, rejected: number, message: string): void {
@@ -59,6 +63,10 @@ export class DeliveryBooks {
 
   retried(): void {
     this.#counts.retries += 1;
+  }
+
+  attemptFailed(reason: string): void {
+    this.#attemptsFailed.set(reason, (this.#attemptsFailed.get(reason) ?? 0) + 1);
   }
 
   split({ body, recordCount }: SealedRequest, { reason, message }: Refusal): void {

@@ -63,9 +63,17 @@ export interface DrainResult {
   readonly recordsLeft: number;
 }
 
+/** What has been taken from the queue and is neither settled nor put back. */
+export interface InFlight {
+  readonly records: number;
+  /** When the oldest of it was sealed; as the queue is in order, nothing in it is older. */
+  readonly oldestSealedAtUnixMs: number | undefined;
+}
+
 /** A running delivery. It owns its queue, its sender and its dead letter: all are closed when it ends. */
 export interface Delivery {
   counters(): DeliveryCounters;
+  inFlight(): InFlight;
   /**
    * Closes the queue to offers, delivers what is in it and ends; after `timeoutMs` it stops as `abort` does.
    * Requests that wait for their next try are tried at once, unless the collector asked for the wait.
@@ -93,6 +101,7 @@ class RunningDelivery implements Delivery {
   readonly #paceLimit = new PaceLimit();
   readonly #stop = new AbortController();
   readonly #draining = new AbortController();
+  readonly #leased = new Set<SealedRequest>();
   readonly #workers: Promise<void>;
   /** No request is sent before this time (`performance.now()`): a collector that throttles means all of us. */
   #throttledUntilMs = 0;
@@ -115,6 +124,16 @@ class RunningDelivery implements Delivery {
 
   counters(): DeliveryCounters {
     return this.#books.counters();
+  }
+
+  inFlight(): InFlight {
+    let records = 0;
+    let oldestSealedAtUnixMs: number | undefined;
+    for (const { recordCount, sealedAtUnixMs } of this.#leased) {
+      records += recordCount;
+      oldestSealedAtUnixMs = Math.min(oldestSealedAtUnixMs ?? sealedAtUnixMs, sealedAtUnixMs);
+    }
+    return { records, oldestSealedAtUnixMs };
   }
 
   async drain(timeoutMs: number): Promise<DrainResult> {
@@ -149,7 +168,9 @@ class RunningDelivery implements Delivery {
     for (;;) {
       const lease = await queue.take(this.#stop.signal);
       if (lease === undefined) return;
+      this.#leased.add(lease.request);
       await this.#deliver(lease);
+      this.#leased.delete(lease.request);
     }
   }
 
@@ -231,6 +252,7 @@ class RunningDelivery implements Delivery {
     const startedMs = performance.now();
     const outcome = await this.#options.sender.send(request, this.#stop.signal);
     const durationMs = performance.now() - startedMs;
+    if (outcome.kind !== "accepted") this.#books.attemptFailed(outcome.reason);
     if (outcome.kind === "retryable" && outcome.timedOut === true) {
       this.#paceLimit.timedOut(request.body.byteLength, durationMs);
     } else if (outcome.kind === "accepted") this.#paceLimit.accepted(durationMs);

@@ -1,5 +1,5 @@
 /**
- * OTLP/gRPC: `opentelemetry.proto.collector.logs.v1.LogsService/Export` as a unary call of raw bytes. The body
+ * OTLP/gRPC: `Export` of the signal's service as a unary call of raw bytes. The body
  * is already protobuf, so no generated client and no copy stands between the queue and the socket.
  */
 import type { SecureContext } from "node:tls";
@@ -16,7 +16,7 @@ import { AddressWatch } from "./address-watch.ts";
 import { ConnectionRotation } from "./connection-rotation.ts";
 import { classifyGrpcStatus } from "./grpc-status.ts";
 import { RequestHeaders } from "./headers-file.ts";
-import type { OtlpOptions, RenewalOptions } from "./otlp-options.ts";
+import type { OtlpOptions, OtlpSignal, RenewalOptions } from "./otlp-options.ts";
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess } from "./partial-success.ts";
 import { remoteText } from "./remote-text.ts";
@@ -24,7 +24,10 @@ import { retryInfoDelayMs } from "./retry-info.ts";
 import { TlsMaterial } from "./tls-files.ts";
 import { USER_AGENT } from "./user-agent.ts";
 
-const EXPORT_METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+const EXPORT_METHODS = {
+  logs: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+  metrics: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+} as const satisfies Record<OtlpSignal, string>;
 
 /** Largest response that is read, as the OTLP specification recommends. */
 const RESPONSE_BYTES_MAX = 4 * 1024 * 1024;
@@ -64,6 +67,7 @@ export function createGrpcSender(options: OtlpOptions, renewal: RenewalOptions):
 }
 
 class GrpcSender implements Sender {
+  readonly #method: string;
   readonly #timeoutMs: number;
   readonly #headers: RequestHeaders;
   readonly #tls: TlsMaterial | undefined;
@@ -75,6 +79,7 @@ class GrpcSender implements Sender {
   #halfOpen = false;
 
   constructor(options: OtlpOptions, renewal: RenewalOptions) {
+    this.#method = EXPORT_METHODS[options.signal];
     this.#timeoutMs = options.timeoutMs;
     this.#headers = new RequestHeaders(options.headers, options.headersFile, renewal);
     this.#metadata = toMetadata(this.#headers.current);
@@ -115,7 +120,7 @@ class GrpcSender implements Sender {
     return new Promise((resolve) => {
       const cancel = () => call.cancel();
       const call = client.makeUnaryRequest<Buffer, Buffer>(
-        EXPORT_METHOD,
+        this.#method,
         identity,
         identity,
         body,

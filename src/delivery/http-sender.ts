@@ -105,7 +105,9 @@ class HttpSender implements Sender {
   }
 
   async #encode(body: Buffer): Promise<Buffer> {
-    const encoded = this.#options.protocol === "http/json" ? await jsonBody(body) : body;
+    const { signal, protocol } = this.#options;
+    // Metrics are not made by the hand-written encoder, but by one that makes JSON, too.
+    const encoded = protocol === "http/json" && signal === "logs" ? await jsonBody(body) : body;
     return this.#options.compression === "gzip" ? gzipAsync(encoded) : encoded;
   }
 

@@ -3,18 +3,17 @@
  * URLs for OTLP/HTTP" and the endpoint option of OTLP/gRPC). Messages never contain the endpoint itself: it can
  * carry a password or a token.
  */
-import type { OtlpOptions, OtlpProtocol } from "./otlp-options.ts";
+import type { OtlpOptions, OtlpProtocol, OtlpSignal } from "./otlp-options.ts";
 
-/** Where an endpoint comes from decides whether the path of the logs signal is appended. */
+/** Where an endpoint comes from decides whether the path of the signal is appended. */
 export type EndpointKind =
-  /** `OTEL_EXPORTER_OTLP_ENDPOINT`: `v1/logs` is appended. */
+  /** `OTEL_EXPORTER_OTLP_ENDPOINT`: `v1/logs` or `v1/metrics` is appended. */
   | "generic"
-  /** `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`: used as it is. */
+  /** `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` or that of metrics: used as it is. */
   | "signal"
-  /** Command line: `v1/logs` is appended unless the path already ends in it. */
+  /** Command line: as the generic one, but a path may end in `v1/logs` or `v1/metrics` already. */
   | "flag";
 
-const LOGS_PATH = "v1/logs";
 const DEFAULT_HTTP = "http://localhost:4318";
 const DEFAULT_GRPC = "http://localhost:4317";
 
@@ -38,12 +37,16 @@ export function resolveEndpoint(
   kind: EndpointKind,
   protocol: OtlpProtocol,
   insecure: boolean,
+  signal: OtlpSignal = "logs",
 ): Pick<OtlpOptions, "target" | "secure"> | string {
   if (protocol === "grpc") return resolveGrpc(endpoint, insecure);
   const url = parseHttpUrl(endpoint);
   if (typeof url === "string") return url;
-  if (kind === "generic" || (kind === "flag" && !/\/v1\/logs\/?$/.test(url.pathname))) {
-    url.pathname = `${url.pathname.replace(/\/$/, "")}/${LOGS_PATH}`;
+  if (kind === "signal") return { target: url.href, secure: url.protocol === "https:" };
+  const own = kind === "flag" ? /\/v1\/(logs|metrics)\/?$/.exec(url.pathname) : null;
+  if (own?.[1] !== signal) {
+    const base = own === null ? url.pathname.replace(/\/$/, "") : url.pathname.slice(0, own.index);
+    url.pathname = `${base}/v1/${signal}`;
   }
   return { target: url.href, secure: url.protocol === "https:" };
 }

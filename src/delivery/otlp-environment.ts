@@ -1,7 +1,8 @@
 /**
  * OTLP options from the environment and the command line (OpenTelemetry specification, protocol/exporter.md and
- * configuration/sdk-environment-variables.md). The command line wins, then `OTEL_EXPORTER_OTLP_LOGS_*`, then
- * `OTEL_EXPORTER_OTLP_*`, then the default. Empty is unset; what cannot be parsed is a warning and ignored.
+ * configuration/sdk-environment-variables.md). The command line wins, then the variables of the signal
+ * (`OTEL_EXPORTER_OTLP_LOGS_*`, `OTEL_EXPORTER_OTLP_METRICS_*`), then `OTEL_EXPORTER_OTLP_*`, then the default. Empty
+ * is unset; what cannot be parsed is a warning and ignored.
  *
  * `OTEL_BLRP_MAX_QUEUE_SIZE`, `_MAX_EXPORT_BATCH_SIZE` and `_EXPORT_TIMEOUT` have no effect: they count records,
  * where queue and batches here are bounded by bytes, and a request is tried until it is delivered.
@@ -13,7 +14,7 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { BATCH_AGE_MAX_MS } from "./batch.ts";
 import { defaultEndpoint, type EndpointKind, endpointPort, resolveEndpoint } from "./otlp-endpoint.ts";
 import { parseHeader, parseHeaderList } from "./otlp-headers.ts";
-import type { OtlpCompression, OtlpOptions, OtlpProtocol, TlsFiles } from "./otlp-options.ts";
+import type { OtlpCompression, OtlpOptions, OtlpProtocol, OtlpSignal, TlsFiles } from "./otlp-options.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -48,11 +49,17 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
  */
 export function readOtlpOptions(
   environment: Environment,
-  overrides: OtlpOverrides = {},
+  commandLine: OtlpOverrides = {},
+  signal: OtlpSignal = "logs",
 ): { readonly options: OtlpOptions; readonly warnings: readonly string[] } {
-  const reader = new VariableReader(environment);
+  const reader = new VariableReader(environment, signal);
+  // The command line is about the collector of evidence: its headers may be secrets that another must not see.
+  const isElsewhere =
+    signal === "metrics" && reader.text("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") !== undefined;
+  const overrides = isElsewhere ? {} : commandLine;
   const protocol = resolveProtocol(reader, overrides);
   const options: OtlpOptions = {
+    signal,
     protocol,
     ...resolveTarget(reader, overrides, protocol),
     headers: resolveHeaders(reader, overrides),
@@ -72,13 +79,18 @@ export function readOtlpOptions(
   return { options, warnings: reader.warnings };
 }
 
-/** Reads variables by the suffix that the generic and the logs one share, and gathers warnings. */
+/** Reads variables by the suffix that the generic one and the signal's share, and gathers warnings. */
 class VariableReader {
   readonly warnings: string[] = [];
+  readonly signal: OtlpSignal;
+  /** What the names of the signal's variables begin with. */
+  readonly signalPrefix: string;
   readonly #environment: Environment;
 
-  constructor(environment: Environment) {
+  constructor(environment: Environment, signal: OtlpSignal) {
     this.#environment = environment;
+    this.signal = signal;
+    this.signalPrefix = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_`;
   }
 
   text(name: string): string | undefined {
@@ -86,9 +98,9 @@ class VariableReader {
     return value === "" ? undefined : value;
   }
 
-  /** The first of the LOGS_ and the generic variable that is set and that `parse` accepts. */
+  /** The first of the signal's and the generic variable that is set and that `parse` accepts. */
   first<T>(suffix: string, parse: (value: string, name: string) => T | string): T | undefined {
-    for (const name of [`OTEL_EXPORTER_OTLP_LOGS_${suffix}`, `OTEL_EXPORTER_OTLP_${suffix}`]) {
+    for (const name of [`${this.signalPrefix}${suffix}`, `OTEL_EXPORTER_OTLP_${suffix}`]) {
       const value = this.parsed(name, parse);
       if (value !== undefined) return value;
     }
@@ -149,7 +161,7 @@ function resolveTarget(
     reader.first("INSECURE", (value) => ({ is: value.toLowerCase() === "true" }))?.is ??
     false;
   if (overrides.endpoint !== undefined) {
-    const resolved = resolveEndpoint(overrides.endpoint, "flag", protocol, insecure);
+    const resolved = resolveEndpoint(overrides.endpoint, "flag", protocol, insecure, reader.signal);
     if (typeof resolved === "string") {
       throw new RuntimeEvidenceError(
         "usage",
@@ -159,11 +171,11 @@ function resolveTarget(
     return resolved;
   }
   const fromEnvironment = reader.first("ENDPOINT", (value, name) => {
-    const kind: EndpointKind = name.includes("_LOGS_") ? "signal" : "generic";
-    return resolveEndpoint(value, kind, protocol, insecure);
+    const kind: EndpointKind = name.startsWith(reader.signalPrefix) ? "signal" : "generic";
+    return resolveEndpoint(value, kind, protocol, insecure, reader.signal);
   });
   if (fromEnvironment !== undefined) return fromEnvironment;
-  const fallback = resolveEndpoint(defaultEndpoint(protocol), "generic", protocol, insecure);
+  const fallback = resolveEndpoint(defaultEndpoint(protocol), "generic", protocol, insecure, reader.signal);
   if (typeof fallback === "string") throw new RuntimeEvidenceError("usage", fallback);
   return fallback;
 }

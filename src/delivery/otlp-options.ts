@@ -2,6 +2,8 @@
 
 export type OtlpProtocol = "grpc" | "http/protobuf" | "http/json";
 export type OtlpCompression = "none" | "gzip";
+/** What is sent: evidence, or what an exporter measures of itself. */
+export type OtlpSignal = "logs" | "metrics";
 
 /** Paths of PEM files; read when the sender is created, and again when one changes. */
 export interface TlsFiles {
@@ -12,6 +14,7 @@ export interface TlsFiles {
 }
 
 export interface OtlpOptions {
+  readonly signal: OtlpSignal;
   readonly protocol: OtlpProtocol;
   /** HTTP: the full URL that is posted to. gRPC: a grpc-js target such as `dns:collector:4317`. */
   readonly target: string;

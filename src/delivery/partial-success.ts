@@ -1,5 +1,5 @@
 /**
- * Reads what a collector answers: `ExportLogsServiceResponse` with its partial success, and the
+ * Reads what a collector answers: `ExportLogsServiceResponse` (or that of metrics) with its partial success, and the
  * `google.rpc.Status` of a failure, in protobuf and in JSON (OTLP specification, "Partial Success").
  */
 import { protobufFields } from "./protobuf-fields.ts";
@@ -32,7 +32,10 @@ export function readPartialSuccess(body: Buffer, encoding: ResponseEncoding): Pa
   }
 }
 
-/** ExportLogsServiceResponse: partial_success = 1 {int64 rejected_log_records = 1; string error_message = 2}. */
+/**
+ * ExportLogsServiceResponse: partial_success = 1 {int64 rejected_log_records = 1; string error_message = 2};
+ * ExportMetricsServiceResponse has the same with rejected_data_points.
+ */
 function fromProtobuf(body: Buffer): PartialSuccess {
   let rejectedRecords = 0;
   let message = "";
@@ -52,10 +55,11 @@ function fromJson(body: Buffer): PartialSuccess {
   const response = JSON.parse(body.toString("utf8")) as { partialSuccess?: unknown } | null;
   const partial = (response?.partialSuccess ?? {}) as {
     rejectedLogRecords?: unknown;
+    rejectedDataPoints?: unknown;
     errorMessage?: unknown;
   };
   return {
-    rejectedRecords: atLeastZero(Number(partial.rejectedLogRecords ?? 0)),
+    rejectedRecords: atLeastZero(Number(partial.rejectedLogRecords ?? partial.rejectedDataPoints ?? 0)),
     message: typeof partial.errorMessage === "string" ? partial.errorMessage : "",
   };
 }

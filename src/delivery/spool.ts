@@ -43,6 +43,7 @@ export interface SpoolOptions {
 export interface SpoolCounts {
   /** Failed operations of the file system, by `write ENOSPC`, `fsync EIO` and the like. */
   readonly failures: ReadonlyMap<string, number>;
+  readonly bytesWritten: number;
   readonly damagedFiles: number;
   /** Of those, and of earlier runs', how many were removed because `damaged/` was full. */
   readonly damagedFilesRemoved: number;
@@ -57,6 +58,7 @@ export class Spool {
   readonly #stuck = new Map<string, number>();
   readonly #removals = new Set<Promise<void>>();
   #removeTimer: NodeJS.Timeout | undefined;
+  #bytesWritten = 0;
   #damagedFiles = 0;
   #damagedFilesRemoved = 0;
   #ended = false;
@@ -78,6 +80,7 @@ export class Spool {
     const temporary = `${name}.tmp`;
     try {
       await this.#storage.write(temporary, parts, fsync === "always");
+      for (const { byteLength } of parts) this.#bytesWritten += byteLength;
       await this.#storage.rename(temporary, name);
       if (fsync === "always") await this.#storage.syncDirectory();
       else if (fsync === "interval") this.#sync.add(name);
@@ -151,6 +154,7 @@ export class Spool {
   counts(): SpoolCounts {
     return {
       failures: new Map(this.#failures),
+      bytesWritten: this.#bytesWritten,
       damagedFiles: this.#damagedFiles,
       damagedFilesRemoved: this.#damagedFilesRemoved,
     };

@@ -49,6 +49,8 @@ export interface KernelCounts {
 export interface ProbeBalance {
   probe: string;
   seen: bigint;
+  /** What of it the kernel gave to the probe. */
+  emitted: bigint;
   exported: bigint;
   /** On disk when the capture ended: the next one delivers them. */
   spooled: bigint;
@@ -141,6 +143,7 @@ function balance(probe: string, account: Account): ProbeBalance {
   return {
     probe,
     seen: kernel.seen,
+    emitted: kernel.emitted,
     exported,
     spooled,
     filtered: kernel.filtered,

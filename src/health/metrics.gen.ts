@@ -42,6 +42,13 @@ export const METRIC_RUNTIME_EVIDENCE_EVENT_PENDING = {
   description: "Events on their way to the collector.",
 } as const;
 
+export const METRIC_RUNTIME_EVIDENCE_STREAM_RECORD = {
+  name: "runtime_evidence.stream.record",
+  instrument: "counter",
+  unit: "{log_record}",
+  description: "Records of this run that have got a sequence number.",
+} as const;
+
 export const METRIC_RUNTIME_EVIDENCE_LOSS_PENDING = {
   name: "runtime_evidence.loss.pending",
   instrument: "updowncounter",
@@ -67,7 +74,7 @@ export const METRIC_RUNTIME_EVIDENCE_PIPE_BLOCKED = {
   name: "runtime_evidence.pipe.blocked",
   instrument: "counter",
   unit: "s",
-  description: "Time in which nothing was read from the probe because the queue was full.",
+  description: "Time in which nothing was read from the probe because what comes after took nothing.",
 } as const;
 
 export const METRIC_RUNTIME_EVIDENCE_PROBE_RESTART = {
@@ -174,11 +181,6 @@ export const METRIC_RUNTIME_EVIDENCE_DEAD_LETTER_RECORD = {
 export const METRIC_OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE = "otel.sdk.processor.log.queue.size";
 
 /**
- * `otel.sdk.processor.log.queue.capacity` of OpenTelemetry's semantic conventions.
- */
-export const METRIC_OTEL_SDK_PROCESSOR_LOG_QUEUE_CAPACITY = "otel.sdk.processor.log.queue.capacity";
-
-/**
  * `otel.sdk.processor.log.processed` of OpenTelemetry's semantic conventions.
  */
 export const METRIC_OTEL_SDK_PROCESSOR_LOG_PROCESSED = "otel.sdk.processor.log.processed";
@@ -197,3 +199,18 @@ export const METRIC_OTEL_SDK_EXPORTER_LOG_EXPORTED = "otel.sdk.exporter.log.expo
  * `otel.sdk.exporter.operation.duration` of OpenTelemetry's semantic conventions.
  */
 export const METRIC_OTEL_SDK_EXPORTER_OPERATION_DURATION = "otel.sdk.exporter.operation.duration";
+
+/**
+ * `process.memory.usage` of OpenTelemetry's semantic conventions.
+ */
+export const METRIC_PROCESS_MEMORY_USAGE = "process.memory.usage";
+
+/**
+ * `process.cpu.time` of OpenTelemetry's semantic conventions.
+ */
+export const METRIC_PROCESS_CPU_TIME = "process.cpu.time";
+
+/**
+ * `process.uptime` of OpenTelemetry's semantic conventions.
+ */
+export const METRIC_PROCESS_UPTIME = "process.uptime";

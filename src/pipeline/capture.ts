@@ -18,11 +18,12 @@ import {
 import { startProbe } from "../capture/probe-source.ts";
 import { openRecording } from "../capture/record-source.ts";
 import type { Diagnostic, FrameSource } from "../capture/source.ts";
+import { prepareSpoolDirectory } from "../delivery/spool-directory.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { Hello } from "../frames/control.ts";
 import { Ledger, type ProbeBalance } from "../health/ledger.ts";
-import { type FrameDamage, runFrameLoop } from "./frame-loop.ts";
-import { type Account, giveUpRoot, handOver, isRoot } from "./give-up-root.ts";
+import { createFrameFlow, type FrameDamage, type FrameFlow, runFrameLoop } from "./frame-loop.ts";
+import { type Account, giveUpRoot, isRoot } from "./give-up-root.ts";
 import { type PreparedSinks, prepareSinks, type SinkOptions, type Sinks } from "./sinks.ts";
 
 /** How long the sinks may take to deliver the rest at the end. */
@@ -61,6 +62,7 @@ export interface CaptureResult {
 /** A capture under way. */
 export interface RunningCapture {
   readonly ledger: Ledger;
+  readonly flow: FrameFlow;
   readonly sinks: Sinks;
   readonly command: LaunchedCommand | undefined;
   /** Ends it in order: what the kernel holds is still read and delivered. */
@@ -107,14 +109,14 @@ export async function startLiveCapture(
       clearTimeout(durationTimer);
       if (!commandStarted) command?.release();
     });
-  return { ledger, sinks, command, stop: pump.stop, abort: pump.abort, result };
+  return { ledger, flow: pump.flow, sinks, command, stop: pump.stop, abort: pump.abort, result };
 }
 
 /** The spool belongs to whom this process becomes. */
 async function startSinks(prepared: PreparedSinks, { sinks, account }: LiveCaptureOptions): Promise<Sinks> {
   if (isRoot()) {
     const { spool } = sinks.delivery.queue;
-    if (spool !== undefined) await handOver(spool.directory, account);
+    if (spool !== undefined) await prepareSpoolDirectory(spool.directory, account);
     giveUpRoot(account);
   }
   return prepared.start();
@@ -134,11 +136,12 @@ export async function startReplay(
     damage,
     commandStarted: false,
   }));
-  return { ledger, sinks, command: undefined, stop: pump.stop, abort: pump.abort, result };
+  return { ledger, flow: pump.flow, sinks, command: undefined, stop: pump.stop, abort: pump.abort, result };
 }
 
 /** A source on its way through sinks, and the time it may take to end. */
 class Pump {
+  readonly flow = createFrameFlow();
   readonly #source: FrameSource;
   readonly #sinks: Sinks;
   readonly #shutdownTimeoutMs: number;
@@ -170,7 +173,14 @@ class Pump {
     let damage: FrameDamage | undefined;
     let endFailure: RuntimeEvidenceError | undefined;
     try {
-      damage = await runFrameLoop({ source: this.#source, context, ledger, sinks: all, onHello });
+      damage = await runFrameLoop({
+        source: this.#source,
+        context,
+        ledger,
+        sinks: all,
+        flow: this.flow,
+        onHello,
+      });
     } finally {
       // Also after a failure: what was read before it is delivered.
       this.stop();

@@ -1,9 +1,16 @@
 /**
  * The queue that was asked for: in memory, or on disk.
  */
-import { type DiskQueue, type DiskQueueOptions, openDiskQueue } from "../delivery/disk-queue.ts";
-import { createMemoryQueue } from "../delivery/memory-queue.ts";
+import {
+  type DiskQueue,
+  type DiskQueueOptions,
+  openDiskQueue,
+  SPOOL_BYTES_MAX,
+  SPOOL_MEMORY_BYTES_MAX,
+} from "../delivery/disk-queue.ts";
+import { createMemoryQueue, MEMORY_QUEUE_BYTES_MAX } from "../delivery/memory-queue.ts";
 import type { DeliveryQueue, QueueOptions, WhenFull } from "../delivery/queue.ts";
+import type { QueueStatus } from "../health/exporter-status.ts";
 
 /** Options of the disk queue beside its directory; each has its default in `disk-queue.ts`. */
 export type SpoolOptions = Pick<
@@ -23,6 +30,8 @@ export interface DeliveryQueueOptions {
 export interface OpenedQueue {
   readonly queue: DeliveryQueue;
   readonly disk: DiskQueue | undefined;
+  /** What is taken, and how much there is to take. */
+  room(): QueueStatus["room"];
 }
 
 /** Opens the queue. Throws what `openDiskQueue` does. */
@@ -33,8 +42,17 @@ export async function openQueue(
 ): Promise<OpenedQueue> {
   const { memoryBytesMax, whenFull, spool } = options;
   if (spool === undefined) {
-    return { queue: createMemoryQueue({ bytesMax: memoryBytesMax, whenFull, onDropped }), disk: undefined };
+    const queue = createMemoryQueue({ bytesMax: memoryBytesMax, whenFull, onDropped });
+    const bytesMax = memoryBytesMax ?? MEMORY_QUEUE_BYTES_MAX;
+    return { queue, disk: undefined, room: () => [{ type: "memory", bytes: queue.stats().bytes, bytesMax }] };
   }
   const disk = await openDiskQueue({ ...spool, memoryBytesMax, whenFull, onDropped, onTrouble: report });
-  return { queue: disk, disk };
+  const room = (): QueueStatus["room"] => {
+    const { bytes, memoryBytes } = disk.spoolStats();
+    return [
+      { type: "disk", bytes, bytesMax: spool.bytesMax ?? SPOOL_BYTES_MAX },
+      { type: "memory", bytes: memoryBytes, bytesMax: memoryBytesMax ?? SPOOL_MEMORY_BYTES_MAX },
+    ];
+  };
+  return { queue: disk, disk, room };
 }

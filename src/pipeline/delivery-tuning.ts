@@ -9,7 +9,10 @@ import type { OtlpOutletOptions } from "./otlp-outlet.ts";
 
 /** Every member has a default. */
 export interface DeliveryTuning
-  extends Pick<OtlpOutletOptions, "batchBytesMax" | "requestsInFlight" | "lossIntervalMs" | "maxAgeMs"> {
+  extends Pick<
+    OtlpOutletOptions,
+    "batchBytesMax" | "requestsInFlight" | "lossIntervalMs" | "maxAgeMs" | "onAttempt"
+  > {
   queue: DeliveryQueueOptions;
   /** Keep here what a collector will never accept. */
   deadLetterPath?: string | undefined;
@@ -18,7 +21,7 @@ export interface DeliveryTuning
 /** What an outlet needs for delivering; the rest is about what it delivers. */
 export type OutletDelivery = Omit<
   OtlpOutletOptions,
-  "streamId" | "resource" | "probes" | "books" | "findLosses" | "saysItsCourse"
+  "streamId" | "resource" | "probes" | "books" | "findLosses" | "saysItsCourse" | "beginsWithRecord"
 >;
 
 /**

@@ -3,7 +3,7 @@
  */
 import type { OtlpOptions } from "../delivery/otlp-options.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
-import type { ExportLossReason } from "../health/ledger.ts";
+import { Ledger, type ProbeBalance } from "../health/ledger.ts";
 import { eventTypes } from "../otlp/mapping.ts";
 import { SHUTDOWN_TIMEOUT_DEFAULT_MS } from "./capture.ts";
 import { type DeliveryTuning, prepareDelivery } from "./delivery-tuning.ts";
@@ -37,7 +37,7 @@ export interface ExportBooks extends Omit<SendCounts, "encoded"> {
   /** On disk: the next run with the same spool delivers them. */
   spooled: number;
   /** By reason. */
-  lost: ReadonlyMap<ExportLossReason, number>;
+  lost: ReadonlyMap<string, number>;
 }
 
 export interface ExportResult {
@@ -52,6 +52,9 @@ export interface ExportResult {
 export interface RunningExport {
   readonly progress: InputProgress;
   readonly counts: Readonly<SendCounts>;
+  /** What became of the records that were encoded, by type of event. */
+  readonly ledger: Ledger;
+  readonly outlet: OtlpOutlet;
   /** Records that wait for an acknowledgement. */
   queuedRecords(): number;
   /** Ends the reading; what was read is still delivered. */
@@ -67,41 +70,46 @@ export async function startExport(options: ExportOptions): Promise<RunningExport
   const encoder = await createRecordEncoder(encoding);
   const prepared = await prepareDelivery(otlp, delivery, report);
   const writer = rejects === undefined ? undefined : await openLineWriter(rejects);
-  const delivered = { exported: 0, spooled: 0, lost: new Map<ExportLossReason, number>() };
+  const ledger = new Ledger(eventTypes);
   const outlet = await openOtlpOutlet({
     ...prepared,
     streamId: encoding.streamId,
+    beginsWithRecord: true,
     saysItsCourse: encoding.isSentAgain !== true,
     resource: encoder.hostResource,
     probes: eventTypes,
-    books: {
-      exported: (_, count) => {
-        delivered.exported += count;
-      },
-      spooled: (_, count) => {
-        delivered.spooled += count;
-      },
-      lost: (_, reason, count) => {
-        delivered.lost.set(reason, (delivered.lost.get(reason) ?? 0) + count);
-      },
-    },
+    books: ledger,
   });
   const progress = startProgress(inputs);
   const counts: SendCounts = { read: 0, encoded: 0, invalid: 0, refused: 0 };
   const run = new ExportRun(outlet, options.shutdownTimeoutMs);
   const sending = { inputs, report, encoder, rejects: writer, progress, counts, outlet, signal: run.signal };
   const result = run.run(sending).then(({ stopped, failure }) => {
-    const { read, invalid, refused } = counts;
-    return { books: { read, invalid, refused, ...delivered }, stopped, failure };
+    return { books: closeBooks(counts, ledger.balances()), stopped, failure };
   });
   return {
     progress,
     counts,
+    ledger,
+    outlet,
     result,
     stop: run.stop,
     abort: () => outlet.abort(),
     queuedRecords: () => outlet.queuedRecords,
   };
+}
+
+function closeBooks(
+  { read, invalid, refused }: Readonly<SendCounts>,
+  balances: readonly ProbeBalance[],
+): ExportBooks {
+  const books = { read, invalid, refused, exported: 0, spooled: 0, lost: new Map<string, number>() };
+  for (const { exported, spooled, lost } of balances) {
+    books.exported += Number(exported);
+    books.spooled += Number(spooled);
+    for (const [reason, count] of lost) books.lost.set(reason, (books.lost.get(reason) ?? 0) + Number(count));
+  }
+  return books;
 }
 
 /** Reading, and its end. */

@@ -20,14 +20,28 @@ export interface FrameLoopOptions {
   context: FrameContext;
   ledger: Ledger;
   sinks: readonly EventSink[];
+  /** What is counted while it runs. */
+  flow: FrameFlow;
   /** Called once, before the first event. */
   onHello?: (hello: Hello) => void;
 }
 
 /** What was wrong with the stream; all zero when nothing was. */
-export interface FrameDamage {
+export interface FrameDamage extends FlowDamage {
   /** Why the source or a sink failed, where one did; what could still be done was done. */
   failure: RuntimeEvidenceError | undefined;
+}
+
+/** How the frames flow, for whoever wants to know while they do. */
+export interface FrameFlow {
+  bytesRead: number;
+  /** Time in which nothing was read, because a sink took nothing. */
+  blockedMs: number;
+  readonly damage: FlowDamage;
+}
+
+/** What was wrong with the stream so far. */
+export interface FlowDamage {
   malformedFrames: number;
   firstMalformed: string | undefined;
   unknownFrames: number;
@@ -40,6 +54,21 @@ export interface FrameDamage {
   probeRestarts: number;
 }
 
+/** Of a stream of which nothing was read yet. */
+export function createFrameFlow(): FrameFlow {
+  const damage = {
+    malformedFrames: 0,
+    firstMalformed: undefined,
+    unknownFrames: 0,
+    skippedBytes: 0,
+    firstDamageOffset: undefined,
+    tornTailBytes: 0,
+    finalCounters: false,
+    probeRestarts: 0,
+  };
+  return { bytesRead: 0, blockedMs: 0, damage };
+}
+
 /**
  * Runs until the source has ended, in order or not, then closes the books. Sinks are not ended here.
  * A sink that fails is left out from then on; when none is left, the source is stopped.
@@ -47,14 +76,19 @@ export interface FrameDamage {
  */
 export async function runFrameLoop(options: FrameLoopOptions): Promise<FrameDamage> {
   const loop = new FrameLoop(options);
-  const { source, ledger } = options;
+  const { source, ledger, flow } = options;
   let splitter = new FrameSplitter();
   for await (const chunk of source.chunks) {
     if (chunk === RESTARTED) {
       loop.restarted(splitter);
       splitter = new FrameSplitter();
-    } else splitter.push(chunk, loop.onFrame);
+    } else {
+      flow.bytesRead += chunk.length;
+      splitter.push(chunk, loop.onFrame);
+    }
+    const startedMs = performance.now();
     await loop.settleSinks();
+    flow.blockedMs += performance.now() - startedMs;
   }
   loop.endStream(splitter);
   const sourceFailure = await source.ended.then(
@@ -74,22 +108,14 @@ export async function runFrameLoop(options: FrameLoopOptions): Promise<FrameDama
 class FrameLoop {
   greeted = false;
   sinkFailure: RuntimeEvidenceError | undefined;
-  readonly damage = {
-    malformedFrames: 0,
-    firstMalformed: undefined as string | undefined,
-    unknownFrames: 0,
-    skippedBytes: 0,
-    firstDamageOffset: undefined as number | undefined,
-    tornTailBytes: 0,
-    finalCounters: false,
-    probeRestarts: 0,
-  };
+  readonly damage: FlowDamage;
   readonly #options: FrameLoopOptions;
   #sinks: readonly EventSink[];
 
   constructor(options: FrameLoopOptions) {
     this.#options = options;
     this.#sinks = options.sinks;
+    this.damage = options.flow.damage;
   }
 
   endStream(splitter: FrameSplitter): void {

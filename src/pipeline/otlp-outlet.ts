@@ -7,7 +7,7 @@
  */
 import { createBatch } from "../delivery/batch.ts";
 import type { DeadLetter } from "../delivery/dead-letter.ts";
-import { type Attempt, type Delivery, startDelivery } from "../delivery/delivery.ts";
+import { type Attempt, type Delivery, type InFlight, startDelivery } from "../delivery/delivery.ts";
 import type { DeliveryCounters } from "../delivery/delivery-books.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
 import type { RequestFacts } from "../delivery/queue.ts";
@@ -53,6 +53,8 @@ export interface OtlpOutletOptions {
    * records are to have the same numbers whenever they are sent.
    */
   readonly saysItsCourse?: boolean | undefined;
+  /** Whether the stream begins with its first record, and not before; then one without records is none at all. */
+  readonly beginsWithRecord?: boolean | undefined;
   /** What makes records; `next` takes an index into it. */
   readonly probes: readonly string[];
   readonly books: RecordBooks;
@@ -92,6 +94,8 @@ export async function openOtlpOutlet(options: OtlpOutletOptions): Promise<OtlpOu
 /** The way of records to a collector. */
 export class OtlpOutlet implements RequestOutlet {
   readonly builder = new RequestBuilder();
+  /** Records that were never sent, by reason; those of earlier runs, too. */
+  readonly recordsDropped = new Map<ExportLossReason, number>();
   readonly #options: OtlpOutletOptions;
   readonly #opened: OpenedQueue;
   readonly #batch;
@@ -104,6 +108,7 @@ export class OtlpOutlet implements RequestOutlet {
   readonly #timer: NodeJS.Timeout;
   #isAborted = false;
   #isEndLost = false;
+  #hasBegun = false;
   #sequence = 0;
   #firstSequence = 1;
   #lookAtMs = 0;
@@ -139,9 +144,9 @@ export class OtlpOutlet implements RequestOutlet {
     this.#timer = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
   }
 
-  /** The first record of the stream, and one about each that an earlier run did not end. */
+  /** Says of each stream of an earlier run that it was not ended, and begins this one. */
   async begin(): Promise<void> {
-    this.#reports?.begin();
+    if (this.#options.beginsWithRecord !== true) this.#sayBeginning();
     const { disk } = this.#opened;
     if (disk === undefined) return;
     const { streams, unendedStreams, records } = disk.recovered;
@@ -149,16 +154,23 @@ export class OtlpOutlet implements RequestOutlet {
     if (this.#reports === undefined) return;
     await disk.beginStream(this.#options.streamId);
     for (const streamId of unendedStreams) {
-      this.#reports?.unended(streamId, streams.get(streamId)?.lastSequence);
+      this.#sayBeginning();
+      this.#reports.unended(streamId, streams.get(streamId)?.lastSequence);
     }
     this.#batch.flush();
-    const told = [...this.#offers];
     // Once it is said, in the spool or to the collector, an earlier stream needs no more saying.
-    void Promise.all(told).then(() => Promise.all(unendedStreams.map((id) => disk.endStream(id))));
+    void this.#admitted().then(() => Promise.all(unendedStreams.map((id) => disk.endStream(id))));
+  }
+
+  #sayBeginning(): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    this.#reports?.begin();
   }
 
   /** The place in the stream of the next record, which `probe` has made. */
   next(probe: number): number {
+    if (!this.#hasBegun) this.#sayBeginning();
     this.#tally.add(probe);
     return ++this.#sequence;
   }
@@ -198,7 +210,7 @@ export class OtlpOutlet implements RequestOutlet {
     await within(this.#admitted(), leftMs() + graceMs);
     await this.#emptied(leftMs);
     this.#findLosses();
-    this.#reports?.end(counts());
+    if (this.#hasBegun) this.#reports?.end(counts());
     this.#batch.flush();
     await within(this.#admitted(), leftMs() + graceMs);
     const isEnded = this.#offers.size === 0;
@@ -212,6 +224,24 @@ export class OtlpOutlet implements RequestOutlet {
 
   counters(): DeliveryCounters {
     return this.#delivery.counters();
+  }
+
+  inFlight(): InFlight {
+    return this.#delivery.inFlight();
+  }
+
+  get streamId(): string {
+    return this.#options.streamId;
+  }
+
+  /** Losses that no delivered record has reported. */
+  get lossesPending(): number {
+    return this.#reports?.pending ?? 0;
+  }
+
+  /** Records of `probe` that are numbered and not settled. */
+  pendingRecords(probe: string): number {
+    return this.#tally.pending(probe);
   }
 
   get earlier(): EarlierRecords {
@@ -234,6 +264,7 @@ export class OtlpOutlet implements RequestOutlet {
 
   /** The queue has lost a request. */
   dropped(request: RequestFacts, reason: ExportLossReason): void {
+    this.recordsDropped.set(reason, (this.recordsDropped.get(reason) ?? 0) + request.recordCount);
     this.#account(request, new Map([[reason, request.recordCount]]));
   }
 

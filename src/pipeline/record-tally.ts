@@ -46,6 +46,12 @@ export class RecordTally {
     return true;
   }
 
+  /** Records of a probe that were counted and not settled. */
+  pending(probe: string): number {
+    const building = this.#building[this.#names.indexOf(probe)] ?? 0;
+    return building + (this.#outstanding.get(probe) ?? 0);
+  }
+
   /** Records of each probe that were sealed and not settled. */
   *outstanding(): IterableIterator<[probe: string, count: number]> {
     for (const [probe, count] of this.#outstanding) if (count > 0) yield [probe, count];

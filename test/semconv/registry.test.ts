@@ -116,7 +116,7 @@ describe("the attribute registry", () => {
 
   it("gives each metric an instrument, a unit of UCUM and a constant", () => {
     const imported = registry.importedMetrics;
-    assert.ok(registry.metrics.length > 10 && imported.every((name) => name.startsWith("otel.sdk.")));
+    assert.ok(registry.metrics.length > 10 && imported.every((name) => /^(otel\.sdk|process)\./.test(name)));
     for (const { name, instrument, unit, brief } of registry.metrics) {
       assert.match(instrument, /^(counter|updowncounter|gauge|histogram)$/, name);
       assert.match(unit, /^(By|s|\{[a-z_]+\})$/, name);
