@@ -11,10 +11,8 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 const CONNECTIONS_MAX = 16;
 const HEADER_BYTES_MAX = 8 * 1024;
 const HEADERS_MAX = 64;
-/** For the whole request to arrive, and for a reader that takes nothing. */
+/** Default of `requestTimeoutMs`. */
 const REQUEST_TIMEOUT_MS = 5000;
-/** How often connections are looked at that are too slow. */
-const CHECK_INTERVAL_MS = 1000;
 /** Scrapes within this time get the same text, however many. */
 const REUSE_MS = 250;
 /** The text format of Prometheus, in the version that all of them read. */
@@ -25,6 +23,11 @@ export interface LoopbackAddress {
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;
+}
+
+export interface PrometheusEndpointOptions extends LoopbackAddress {
+  /** For a whole request to arrive, and for a reader that takes nothing; default 5 s. */
+  readonly requestTimeoutMs?: number;
 }
 
 /** An endpoint that listens. */
@@ -51,7 +54,11 @@ export function isLoopback(host: string): boolean {
  * Listens at once; the process does not stay alive for it.
  * @throws RuntimeEvidenceError `usage` for an address that is none of loopback, `io` when it can't be listened on.
  */
-export async function openPrometheusEndpoint({ host, port }: LoopbackAddress): Promise<PrometheusEndpoint> {
+export async function openPrometheusEndpoint({
+  host,
+  port,
+  requestTimeoutMs = REQUEST_TIMEOUT_MS,
+}: PrometheusEndpointOptions): Promise<PrometheusEndpoint> {
   if (!isLoopback(host)) {
     const message = `metrics are served on loopback only, and ${host} is not; use 127.0.0.1 or [::1]`;
     throw new RuntimeEvidenceError("usage", message);
@@ -60,16 +67,18 @@ export async function openPrometheusEndpoint({ host, port }: LoopbackAddress): P
   const server = createServer(
     {
       maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: CHECK_INTERVAL_MS,
-      keepAliveTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: requestTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      // How often Node looks for connections that are too slow.
+      connectionsCheckingInterval: Math.ceil(requestTimeoutMs / 4),
     },
     (request, response) => void answer(request, response, scrape),
   );
   server.maxConnections = CONNECTIONS_MAX;
   server.maxHeadersCount = HEADERS_MAX;
-  server.setTimeout(REQUEST_TIMEOUT_MS, (socket) => socket.destroy());
+  // Longer than Prometheus scrapes by default, or each scrape would be a connection.
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.setTimeout(requestTimeoutMs, (socket) => socket.destroy());
   await listen(server, host, port);
   server.unref();
   const bound = server.address() as AddressInfo;

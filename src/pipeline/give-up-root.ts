@@ -2,8 +2,6 @@
  * The exporter has no use for root: once the probe runs and files are open, it becomes another user.
  */
 import { readFileSync } from "node:fs";
-import { chown, mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 
 /** Who to become; nobody owns nothing on any system. */
@@ -39,22 +37,6 @@ function notRoot(account: Account): Account {
 /** Whether this process has root to give up. */
 export function isRoot(): boolean {
   return process.getuid?.() === 0;
-}
-
-/**
- * Makes a directory for `account` alone, while there is root to do it. One that is there already stays as it is.
- * @throws RuntimeEvidenceError `io` when it can't be made.
- */
-export async function handOver(directory: string, account: Account): Promise<void> {
-  try {
-    await mkdir(dirname(directory), { recursive: true });
-    await mkdir(directory, { mode: 0o700 });
-    await chown(directory, account.uid, account.gid);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "EEXIST") return;
-    const message = `cannot make ${directory}: ${(cause as Error).message}`;
-    throw new RuntimeEvidenceError("io", message, { cause, context: { directory } });
-  }
 }
 
 /** Becomes `account` for good: real, effective and saved ids, and no supplementary groups. */

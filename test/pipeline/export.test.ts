@@ -188,7 +188,7 @@ describe("export", function () {
     });
     const refused = await ended(await start([input], "http/protobuf", refusing.port));
     await refusing.close();
-    assert.deepEqual([...refused.books.lost], [["http 400", 100]]);
+    assert.deepEqual([...refused.books.lost], [["refused", 100]]);
     // ExportLogsServiceResponse.partial_success.rejected_log_records = 30.
     const rejecting = await grpcServer((_, respond) => respond(null, Buffer.from([0x0a, 0x02, 0x08, 30])));
     const rejected = await ended(await start([input], "grpc", rejecting.port));
