@@ -11,6 +11,7 @@ const CHILD_NAMES: readonly (readonly string[])[] = [
 ];
 const OPEN_BRACKET = 0x5b;
 const COMMA = Buffer.from(",");
+const END = Buffer.from("]}");
 
 /** A child is an object of the array; own members are written as they stand. */
 export function jsonSyntax(request: Buffer): RequestSyntax {
@@ -31,10 +32,9 @@ export function jsonSyntax(request: Buffer): RequestSyntax {
       }
     },
     join(depth, own, children) {
-      const name = Buffer.from(`"${CHILD_NAMES[depth]?.[0]}":[`);
-      const content = [...own.flatMap((member) => [member, COMMA]), name];
-      for (const [index, child] of children.entries()) content.push(...(index === 0 ? [] : [COMMA]), child);
-      return Buffer.concat([Buffer.from("{"), ...content, Buffer.from("]}")]);
+      const before = own.flatMap((member) => [member, COMMA]);
+      const items = children.flatMap((child, index) => (index === 0 ? child : [COMMA, ...child]));
+      return [Buffer.from("{"), ...before, Buffer.from(`"${CHILD_NAMES[depth]?.[0]}":[`), ...items, END];
     },
   };
 }

@@ -21,14 +21,17 @@ export interface Damage {
   readonly reason: string;
 }
 
+/** What stands side by side; put together once, at the end. */
+export type Bytes = readonly Buffer[];
+
 /** How one encoding writes the levels of one request: 0 is the request, 1 resource logs, 2 scope logs. */
 export interface RequestSyntax {
   /** The members of `message` that are not of the next level, as far as it can be read. */
   own(message: Range, depth: number): Iterable<Range>;
   /** The members of the next level, then the damage where there is some. */
   children(message: Range, depth: number): Iterable<Range | Damage>;
-  /** A message of `depth` with these members, as it stands in the level above. */
-  join(depth: number, own: readonly Buffer[], children: readonly Buffer[]): Buffer;
+  /** The bytes of a message of `depth` with these members, as it stands in the level above. */
+  join(depth: number, own: readonly Buffer[], children: readonly Bytes[]): Bytes;
 }
 
 export interface PieceLimits {
@@ -66,7 +69,7 @@ function* cut(
   cutting: Cutting,
   message: Range,
   depth: number,
-  outer: (message: Buffer) => Buffer,
+  outer: (message: Bytes) => Bytes,
 ): Generator<Piece, void, undefined> {
   const { request, syntax } = cutting;
   const { pieceBytesMax, pieceRecordsMax, recordBytesMax } = cutting.limits;
@@ -75,7 +78,11 @@ function* cut(
     yield overLimit(message, "resource or scope", REPEATED_BYTES_MAX);
     return;
   }
-  const wrap = (children: readonly Buffer[]) => outer(syntax.join(depth, own, children));
+  const wrap = (children: readonly Bytes[]) => outer(syntax.join(depth, own, children));
+  const pieceOf = (ranges: RangeBatch): Piece => {
+    const children = ranges.slices(request).map((slice) => [slice]);
+    return { offset: ranges.start, body: Buffer.concat(wrap(children)) };
+  };
   let batch = new RangeBatch();
   let batchRecords = 0;
   for (const child of syntax.children(message, depth)) {
@@ -84,7 +91,7 @@ function* cut(
     const records = isDamage ? 0 : countRecords(syntax, child, depth, pieceRecordsMax);
     const isFull = batch.byteCount + childBytes > pieceBytesMax || batchRecords + records > pieceRecordsMax;
     if (!batch.isEmpty && (isDamage || batch.isFull || isFull)) {
-      yield { offset: batch.start, body: wrap(batch.slices(request)) };
+      yield pieceOf(batch);
       batch = new RangeBatch();
       batchRecords = 0;
     }
@@ -97,7 +104,7 @@ function* cut(
       batchRecords += records;
     }
   }
-  if (!batch.isEmpty) yield { offset: batch.start, body: wrap(batch.slices(request)) };
+  if (!batch.isEmpty) yield pieceOf(batch);
 }
 
 /** The log records in a child of `depth`; counts no further than just over `recordsMax`. */
