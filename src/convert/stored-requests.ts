@@ -15,7 +15,6 @@ import { JsonDocumentSplitter } from "./json-document.ts";
 import { createJsonLinesSplitter } from "./json-lines.ts";
 import { handOn, type MessageLimits } from "./large-requests.ts";
 import { LINE_BYTES_MAX_DEFAULT } from "./lines.ts";
-import { LokiResponseSplitter } from "./loki-response.ts";
 import { RawProtobufSplitter } from "./raw-protobuf.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { type Compression, SNIFF_BYTES, SNIFF_BYTES_MAX, sniffCompression, sniffFormat } from "./sniff.ts";
@@ -64,7 +63,7 @@ const SPLITTERS: Readonly<Record<StoredFormat, (limits: Limits, layout: JsonLayo
   "otlp-json": ({ messageBytesMax }, layout) => jsonSplitter("json", messageBytesMax, layout),
   "otlp-proto-framed": ({ messageBytesMax }) => new FramedProtobufSplitter(messageBytesMax),
   "otlp-proto": ({ messageBytesMax }) => new RawProtobufSplitter(messageBytesMax),
-  loki: ({ messageBytesMax }) => new LokiResponseSplitter(messageBytesMax),
+  loki: ({ messageBytesMax }) => new JsonDocumentSplitter("loki", messageBytesMax),
   "grafana-json": ({ lineBytesMax }, layout) => jsonSplitter("grafana", lineBytesMax, layout),
   "grafana-csv": ({ lineBytesMax }) => new GrafanaCsvSplitter(lineBytesMax),
 };
