@@ -10,6 +10,7 @@ const CHILD_NAMES: readonly (readonly string[])[] = [
   ["logRecords", "log_records"],
 ];
 const OPEN_BRACKET = 0x5b;
+const SEPARATORS = Buffer.from(", \t\r\n");
 const COMMA = Buffer.from(",");
 const END = Buffer.from("]}");
 
@@ -30,6 +31,13 @@ export function jsonSyntax(request: Buffer): RequestSyntax {
         if ("reason" in member) yield member;
         else if (isChildren(member, depth)) yield* itemsOf(request, member.start);
       }
+    },
+    /** Nothing but a comma and whitespace may be between two items of one array. */
+    isSideBySide(end, start) {
+      for (let index = end; index < start; index++) {
+        if (!SEPARATORS.includes(request[index] as number)) return false;
+      }
+      return true;
     },
     join(depth, own, children) {
       const before = own.flatMap((member) => [member, COMMA]);

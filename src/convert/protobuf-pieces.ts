@@ -26,6 +26,7 @@ export function protobufSyntax(request: Buffer): RequestSyntax {
         else yield { offset: field.start, reason: `field ${field.number} has wire type ${field.wireType}` };
       }
     },
+    isSideBySide: (end, start) => end === start,
     join(depth, own, children) {
       if (depth === 0) return children.flat();
       const content = [...own, ...children.flat()];
