@@ -57,29 +57,6 @@ export function* itemsOf(text: Buffer, start: number): Generator<Range | Damage,
   }
 }
 
-/**
- * The values of the object at `start` by their names, as they are written between the quotes; of a name that
- * comes twice the last. Nothing where no whole object is there.
- */
-export function jsonMembers(text: Buffer, start: number): ReadonlyMap<string, Range> | undefined {
-  const members = new Map<string, Range>();
-  for (const member of membersOf(text, start)) {
-    if ("reason" in member) return undefined;
-    members.set(member.name, member);
-  }
-  return members;
-}
-
-/** The items of the array at `start`; nothing where no whole array is there. */
-export function jsonItems(text: Buffer, start: number): readonly Range[] | undefined {
-  const items: Range[] = [];
-  for (const item of itemsOf(text, start)) {
-    if ("reason" in item) return undefined;
-    items.push(item);
-  }
-  return items;
-}
-
 /** Just behind the value at `start`; -1 where there is none, or no end of it. Values inside are not checked. */
 function valueEnd(text: Buffer, start: number): number {
   const first = text[start];

@@ -10,7 +10,9 @@ const CHILD_NAMES: readonly (readonly string[])[] = [
   ["logRecords", "log_records"],
 ];
 const OPEN_BRACKET = 0x5b;
+const SEPARATORS = Buffer.from(", \t\r\n");
 const COMMA = Buffer.from(",");
+const END = Buffer.from("]}");
 
 /** A child is an object of the array; own members are written as they stand. */
 export function jsonSyntax(request: Buffer): RequestSyntax {
@@ -30,11 +32,17 @@ export function jsonSyntax(request: Buffer): RequestSyntax {
         else if (isChildren(member, depth)) yield* itemsOf(request, member.start);
       }
     },
+    /** Nothing but a comma and whitespace may be between two items of one array. */
+    isSideBySide(end, start) {
+      for (let index = end; index < start; index++) {
+        if (!SEPARATORS.includes(request[index] as number)) return false;
+      }
+      return true;
+    },
     join(depth, own, children) {
-      const name = Buffer.from(`"${CHILD_NAMES[depth]?.[0]}":[`);
-      const content = [...own.flatMap((member) => [member, COMMA]), name];
-      for (const [index, child] of children.entries()) content.push(...(index === 0 ? [] : [COMMA]), child);
-      return Buffer.concat([Buffer.from("{"), ...content, Buffer.from("]}")]);
+      const before = own.flatMap((member) => [member, COMMA]);
+      const items = children.flatMap((child, index) => (index === 0 ? child : [COMMA, ...child]));
+      return [Buffer.from("{"), ...before, Buffer.from(`"${CHILD_NAMES[depth]?.[0]}":[`), ...items, END];
     },
   };
 }

@@ -1,10 +1,11 @@
 /**
  * Hands on what a splitter finds so that little of it is in memory at a time: a compressed message is
- * decompressed when it is its turn, and a large OTLP request comes in pieces.
+ * decompressed when it is its turn, and a large OTLP request and an answer of Loki come in pieces.
  */
 
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { jsonSyntax } from "./json-pieces.ts";
+import { streamsOf } from "./loki-response.ts";
 import { protobufSyntax } from "./protobuf-pieces.ts";
 import { type PieceLimits, requestPieces } from "./request-pieces.ts";
 import type { CompressedMessage, SplitItem, StoredItem, StoredRequest } from "./stored-item.ts";
@@ -23,6 +24,10 @@ export interface MessageLimits {
 const WHOLE_BYTES = { protobuf: 16 * 1024, json: 16 * 1024 * 1024 };
 const PIECE_BYTES = { protobuf: 256 * 1024, json: 1024 * 1024 };
 const PIECE_RECORDS = 4096;
+/** Most entries of a stream of Loki that are decoded at once: an answer is held whole meanwhile. */
+const LOKI_PIECE_RECORDS = 256;
+/** Streams of one answer of Loki that are handed on at once. */
+const GROUP_ITEMS = 64;
 const OPEN_BRACE = 0x7b;
 
 /** The items in order, in arrays: all of them in one, unless there is something large among them. */
@@ -32,6 +37,14 @@ export function* handOn(
 ): Generator<readonly StoredItem[], void, undefined> {
   let ready: StoredItem[] = [];
   for (const item of items) {
+    if (item.kind === "request" && item.encoding === "loki") {
+      if (ready.length > 0) yield ready;
+      ready = [];
+      yield* inGroups(
+        streamsOf(item, { ...pieceLimits("protobuf", limits), pieceRecordsMax: LOKI_PIECE_RECORDS }),
+      );
+      continue;
+    }
     if (item.kind !== "compressed" && !isLarge(item)) {
       ready.push(item);
       continue;
@@ -46,6 +59,25 @@ export function* handOn(
   if (ready.length > 0) yield ready;
 }
 
+/** Arrays of items that are small together, or of one. */
+function* inGroups(items: Iterable<StoredItem>): Generator<readonly StoredItem[], void, undefined> {
+  let group: StoredItem[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    group.push(item);
+    bytes += item.kind === "request" ? item.body.length : 0;
+    if (group.length < GROUP_ITEMS && bytes < PIECE_BYTES.json) continue;
+    yield group;
+    group = [];
+    bytes = 0;
+  }
+  if (group.length > 0) yield group;
+}
+
+function pieceLimits(encoding: keyof typeof PIECE_BYTES, { recordBytesMax }: MessageLimits): PieceLimits {
+  return { pieceBytesMax: PIECE_BYTES[encoding], pieceRecordsMax: PIECE_RECORDS, recordBytesMax };
+}
+
 function isLarge(item: StoredItem): item is StoredRequest {
   if (item.kind !== "request") return false;
   const { encoding, body } = item;
@@ -54,12 +86,11 @@ function isLarge(item: StoredItem): item is StoredRequest {
 
 function* piecesOf(
   { encoding, body, offset, line }: StoredRequest,
-  { recordBytesMax }: MessageLimits,
+  messageLimits: MessageLimits,
 ): Generator<StoredItem, void, undefined> {
   const isJson = encoding === "json";
   const syntax = isJson ? jsonSyntax(body) : protobufSyntax(body);
-  const pieceBytesMax = PIECE_BYTES[isJson ? "json" : "protobuf"];
-  const limits: PieceLimits = { pieceBytesMax, pieceRecordsMax: PIECE_RECORDS, recordBytesMax };
+  const limits = pieceLimits(isJson ? "json" : "protobuf", messageLimits);
   for (const piece of requestPieces(body, syntax, limits)) {
     const place = { offset: offset + piece.offset, ...(line !== undefined && { line }) };
     yield "body" in piece

@@ -1,57 +1,135 @@
 /**
- * Stored answers of Loki's `query_range` (its HTTP API), whole and one after the other:
+ * Stored answers of Loki's `query_range` (its HTTP API):
  *
  *     { "status": "success", "data": { "resultType": "streams", "result": [ { "stream", "values" }, … ], "stats" } }
  *
- * Each element of `result` becomes a request of its own, cut out as it stands.
+ * Each element of `result` becomes a request of its own, cut out as it stands; one with many values becomes
+ * several, with the same labels, so that little is decoded at a time.
  */
-import { JsonDocumentSplitter } from "./json-document.ts";
-import { jsonItems, jsonMembers } from "./json-members.ts";
-import type { MessageSplitter, StoredItem, StoredRequest } from "./stored-item.ts";
+import { itemsOf, membersOf } from "./json-members.ts";
+import type { Damage, PieceLimits, Range } from "./request-pieces.ts";
+import type { StoredItem, StoredRequest } from "./stored-item.ts";
+
+/** Streams up to here are handed on as they are. */
+const WHOLE_BYTES = 64 * 1024;
 
 const NEWLINE = 0x0a;
-
-/** Splits answers into their streams. One without log lines is rejected, and the next one is read. */
-export class LokiResponseSplitter implements MessageSplitter {
-  readonly #documents: JsonDocumentSplitter;
-
-  constructor(messageBytesMax: number) {
-    this.#documents = new JsonDocumentSplitter("loki", messageBytesMax);
-  }
-
-  push(chunk: Buffer): StoredItem[] {
-    return this.#documents.push(chunk).flatMap(streamsOf);
-  }
-
-  end(): StoredItem[] {
-    return this.#documents.end().flatMap(streamsOf);
-  }
-}
-
-function streamsOf(item: StoredItem): readonly StoredItem[] {
-  return item.kind === "request" ? cutOut(item) : [item];
-}
-
-function cutOut(answer: StoredRequest): readonly StoredItem[] {
-  const { body, offset, line = 1 } = answer;
-  const data = jsonMembers(body, 0)?.get("data");
-  const members = data === undefined ? undefined : jsonMembers(body, data.start);
-  const resultType = members?.get("resultType");
-  const result = members?.get("result");
-  const elements = result === undefined ? undefined : jsonItems(body, result.start);
-  if (resultType === undefined || elements === undefined) {
-    return [{ kind: "rejected", offset, line, reason: "no answer of Loki's query_range", content: body }];
-  }
-  if (!body.subarray(resultType.start, resultType.end).equals(STREAMS)) {
-    const reason = "an answer of Loki without log lines: its query gives numbers";
-    return [{ kind: "rejected", offset, line, reason, content: body }];
-  }
-  let elementLine = line;
-  let counted = 0;
-  return elements.map(({ start, end }) => {
-    for (; counted < start; counted++) if (body[counted] === NEWLINE) elementLine += 1;
-    return { ...answer, body: body.subarray(start, end), offset: offset + start, line: elementLine };
-  });
-}
-
 const STREAMS = Buffer.from('"streams"');
+
+/** The streams of one answer. What is none is rejected, and so is an answer without log lines. */
+export function* streamsOf(
+  answer: StoredRequest,
+  limits: PieceLimits,
+): Generator<StoredItem, void, undefined> {
+  const { body } = answer;
+  const data = member(body, 0, "data");
+  const type = data && member(body, data.start, "resultType");
+  const result = data && member(body, data.start, "result");
+  if (type === undefined || result === undefined) {
+    yield rejected(answer, 0, "no answer of Loki's query_range");
+    return;
+  }
+  if (!body.subarray(type.start, type.end).equals(STREAMS)) {
+    yield rejected(answer, 0, "an answer of Loki without log lines: its query gives numbers");
+    return;
+  }
+  const place = new LineCounter(answer);
+  for (const element of itemsOf(body, result.start)) {
+    // What is damaged may go on like this for long.
+    if ("reason" in element || member(body, element.start, "stream") === undefined) {
+      const start = "reason" in element ? element.offset : element.start;
+      yield rejected(answer, start, "an answer of Loki with damaged streams");
+      return;
+    }
+    yield* piecesOf(place.at(element.start), element, limits);
+  }
+}
+
+/** `whole` is the answer with the place of `element`. */
+function* piecesOf(
+  whole: StoredRequest,
+  element: Range,
+  limits: PieceLimits,
+): Generator<StoredItem, void, undefined> {
+  const body = whole.body.subarray(element.start, element.end);
+  if (body.length <= WHOLE_BYTES) {
+    yield { ...whole, body };
+    return;
+  }
+  const stream = member(body, 0, "stream");
+  const values = member(body, 0, "values");
+  if (stream === undefined || values === undefined || stream.end - stream.start > limits.recordBytesMax) {
+    yield rejected(whole, 0, "a stream of Loki without labels or values, or with labels over the limit");
+    return;
+  }
+  const labels = body.subarray(stream.start, stream.end);
+  let open: (Range & { readonly count: number }) | undefined;
+  for (const entry of itemsOf(body, values.start)) {
+    const problem = problemOf(entry, limits);
+    const fits =
+      !("reason" in entry) &&
+      open !== undefined &&
+      open.count < limits.pieceRecordsMax &&
+      entry.end - open.start <= limits.pieceBytesMax;
+    if (open !== undefined && (problem !== undefined || !fits)) {
+      yield { ...whole, body: piece(labels, body, open) };
+      open = undefined;
+    }
+    if (problem !== undefined) yield rejected(whole, problem.offset, problem.reason);
+    else if (!("reason" in entry)) {
+      open = { start: open?.start ?? entry.start, end: entry.end, count: (open?.count ?? 0) + 1 };
+    }
+  }
+  if (open !== undefined) yield { ...whole, body: piece(labels, body, open) };
+}
+
+function problemOf(entry: Range | Damage, { recordBytesMax }: PieceLimits): Damage | undefined {
+  if ("reason" in entry) return { offset: entry.offset, reason: "a stream of Loki with damaged values" };
+  const bytes = entry.end - entry.start;
+  if (bytes <= recordBytesMax) return undefined;
+  return {
+    offset: entry.start,
+    reason: `entry of ${bytes} bytes is over the limit of ${recordBytesMax} bytes`,
+  };
+}
+
+/** The first value called `name` in the object at `start`. */
+function member(body: Buffer, start: number, name: string): Range | undefined {
+  for (const found of membersOf(body, start)) {
+    if ("reason" in found) return undefined;
+    if (found.name === name) return found;
+  }
+  return undefined;
+}
+
+function piece(labels: Buffer, body: Buffer, { start, end }: Range): Buffer {
+  const parts = [Buffer.from('{"stream":'), labels, Buffer.from(',"values":['), body.subarray(start, end)];
+  return Buffer.concat([...parts, Buffer.from("]}")]);
+}
+
+function rejected({ offset, line = 1 }: StoredRequest, start: number, reason: string): StoredItem {
+  return { kind: "rejected", offset: offset + start, line, reason };
+}
+
+/** Follows lines through an answer, from its start to its end. */
+class LineCounter {
+  readonly #answer: StoredRequest;
+  #line: number;
+  #nextNewline: number;
+
+  constructor(answer: StoredRequest) {
+    this.#answer = answer;
+    this.#line = answer.line ?? 1;
+    this.#nextNewline = answer.body.indexOf(NEWLINE);
+  }
+
+  /** The answer, with the offset and line of what starts at `start` in it. */
+  at(start: number): StoredRequest {
+    const { body, offset } = this.#answer;
+    while (this.#nextNewline !== -1 && this.#nextNewline < start) {
+      this.#line += 1;
+      this.#nextNewline = body.indexOf(NEWLINE, this.#nextNewline + 1);
+    }
+    return { ...this.#answer, offset: offset + start, line: this.#line };
+  }
+}

@@ -26,11 +26,13 @@ export function protobufSyntax(request: Buffer): RequestSyntax {
         else yield { offset: field.start, reason: `field ${field.number} has wire type ${field.wireType}` };
       }
     },
+    isSideBySide: (end, start) => end === start,
     join(depth, own, children) {
-      if (depth === 0) return Buffer.concat(children);
-      const content = Buffer.concat([...own, ...children]);
+      if (depth === 0) return children.flat();
+      const content = [...own, ...children.flat()];
+      const length = content.reduce((sum, { byteLength }) => sum + byteLength, 0);
       const tag = (CHILD_FIELDS[depth - 1] as number) * 8 + DELIMITED;
-      return Buffer.concat([Buffer.from([tag, ...varint(content.length)]), content]);
+      return [Buffer.from([tag, ...varint(length)]), ...content];
     },
   };
 }

@@ -21,14 +21,19 @@ export interface Damage {
   readonly reason: string;
 }
 
+/** What stands side by side; put together once, at the end. */
+export type Bytes = readonly Buffer[];
+
 /** How one encoding writes the levels of one request: 0 is the request, 1 resource logs, 2 scope logs. */
 export interface RequestSyntax {
   /** The members of `message` that are not of the next level, as far as it can be read. */
   own(message: Range, depth: number): Iterable<Range>;
   /** The members of the next level, then the damage where there is some. */
   children(message: Range, depth: number): Iterable<Range | Damage>;
-  /** A message of `depth` with these members, as it stands in the level above. */
-  join(depth: number, own: readonly Buffer[], children: readonly Buffer[]): Buffer;
+  /** Whether what ends at `end` and what starts at `start` may stay in one piece as they stand. */
+  isSideBySide(end: number, start: number): boolean;
+  /** The bytes of a message of `depth` with these members, as it stands in the level above. */
+  join(depth: number, own: readonly Buffer[], children: readonly Bytes[]): Bytes;
 }
 
 export interface PieceLimits {
@@ -52,6 +57,10 @@ const DEPTH_OF_SCOPE_LOGS = 2;
 /** The pieces of `request` in order, and between them what can't be read or is over a limit. */
 export function requestPieces(request: Buffer, syntax: RequestSyntax, limits: PieceLimits): Iterable<Piece> {
   const whole = { start: 0, end: request.length };
+  const { pieceBytesMax, pieceRecordsMax } = limits;
+  if (request.length <= pieceBytesMax && countRecords(syntax, whole, 0, pieceRecordsMax) <= pieceRecordsMax) {
+    return [{ offset: 0, body: request }];
+  }
   return cut({ request, syntax, limits }, whole, 0, (content) => content);
 }
 
@@ -66,26 +75,30 @@ function* cut(
   cutting: Cutting,
   message: Range,
   depth: number,
-  outer: (message: Buffer) => Buffer,
+  outer: (message: Bytes) => Bytes,
 ): Generator<Piece, void, undefined> {
   const { request, syntax } = cutting;
   const { pieceBytesMax, pieceRecordsMax, recordBytesMax } = cutting.limits;
-  const own = slices(request, syntax.own(message, depth), REPEATED_BYTES_MAX);
+  const own = slices(cutting, syntax.own(message, depth), REPEATED_BYTES_MAX);
   if (own === undefined) {
     yield overLimit(message, "resource or scope", REPEATED_BYTES_MAX);
     return;
   }
-  const wrap = (children: readonly Buffer[]) => outer(syntax.join(depth, own, children));
-  let batch = new RangeBatch();
+  const wrap = (children: readonly Bytes[]) => outer(syntax.join(depth, own, children));
+  const pieceOf = (ranges: RangeBatch): Piece => {
+    const children = ranges.slices(request).map((slice) => [slice]);
+    return { offset: ranges.start, body: Buffer.concat(wrap(children)) };
+  };
+  let batch = new RangeBatch(syntax);
   let batchRecords = 0;
   for (const child of syntax.children(message, depth)) {
     const isDamage = "reason" in child;
     const childBytes = isDamage ? 0 : child.end - child.start;
-    const records = isDamage ? 0 : countRecords(syntax, child, depth, pieceRecordsMax);
+    const records = isDamage ? 0 : countRecords(syntax, child, depth + 1, pieceRecordsMax);
     const isFull = batch.byteCount + childBytes > pieceBytesMax || batchRecords + records > pieceRecordsMax;
     if (!batch.isEmpty && (isDamage || batch.isFull || isFull)) {
-      yield { offset: batch.start, body: wrap(batch.slices(request)) };
-      batch = new RangeBatch();
+      yield pieceOf(batch);
+      batch = new RangeBatch(syntax);
       batchRecords = 0;
     }
     if (isDamage) yield child;
@@ -97,15 +110,15 @@ function* cut(
       batchRecords += records;
     }
   }
-  if (!batch.isEmpty) yield { offset: batch.start, body: wrap(batch.slices(request)) };
+  if (!batch.isEmpty) yield pieceOf(batch);
 }
 
-/** The log records in a child of `depth`; counts no further than just over `recordsMax`. */
-function countRecords(syntax: RequestSyntax, child: Range, depth: number, recordsMax: number): number {
-  if (depth === DEPTH_OF_SCOPE_LOGS) return 1;
+/** The log records in a message of `depth`; counts no further than just over `recordsMax`. */
+function countRecords(syntax: RequestSyntax, message: Range, depth: number, recordsMax: number): number {
+  if (depth > DEPTH_OF_SCOPE_LOGS) return 1;
   let count = 0;
-  for (const inner of syntax.children(child, depth + 1)) {
-    if (!("reason" in inner)) count += countRecords(syntax, inner, depth + 1, recordsMax - count);
+  for (const child of syntax.children(message, depth)) {
+    if (!("reason" in child)) count += countRecords(syntax, child, depth + 1, recordsMax - count);
     if (count > recordsMax) break;
   }
   return count;
@@ -113,8 +126,13 @@ function countRecords(syntax: RequestSyntax, child: Range, depth: number, record
 
 /** Ranges for one piece; those that lie side by side are one. */
 class RangeBatch {
+  readonly #syntax: RequestSyntax;
   readonly #ranges: { readonly start: number; end: number }[] = [];
   byteCount = 0;
+
+  constructor(syntax: RequestSyntax) {
+    this.#syntax = syntax;
+  }
 
   get isEmpty(): boolean {
     return this.#ranges.length === 0;
@@ -131,7 +149,7 @@ class RangeBatch {
   add({ start, end }: Range): void {
     this.byteCount += end - start;
     const last = this.#ranges.at(-1);
-    if (last?.end === start) last.end = end;
+    if (last !== undefined && this.#syntax.isSideBySide(last.end, start)) last.end = end;
     else this.#ranges.push({ start, end });
   }
 
@@ -141,8 +159,12 @@ class RangeBatch {
 }
 
 /** The bytes of `ranges`; nothing where they are more than `bytesMax`. */
-function slices(request: Buffer, ranges: Iterable<Range>, bytesMax: number): Buffer[] | undefined {
-  const batch = new RangeBatch();
+function slices(
+  { request, syntax }: Cutting,
+  ranges: Iterable<Range>,
+  bytesMax: number,
+): Buffer[] | undefined {
+  const batch = new RangeBatch(syntax);
   for (const range of ranges) {
     batch.add(range);
     if (batch.byteCount > bytesMax) return undefined;

@@ -4,6 +4,7 @@
  * request, v1 records, and gzip or zstd of each. Only splits: a body's content is for its decoder.
  */
 
+import { setImmediate } from "node:timers/promises";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { type ByteSource, openByteSource } from "./byte-source.ts";
 import { FramedProtobufSplitter } from "./framed-protobuf.ts";
@@ -14,7 +15,6 @@ import { JsonDocumentSplitter } from "./json-document.ts";
 import { createJsonLinesSplitter } from "./json-lines.ts";
 import { handOn, type MessageLimits } from "./large-requests.ts";
 import { LINE_BYTES_MAX_DEFAULT } from "./lines.ts";
-import { LokiResponseSplitter } from "./loki-response.ts";
 import { RawProtobufSplitter } from "./raw-protobuf.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { type Compression, SNIFF_BYTES, SNIFF_BYTES_MAX, sniffCompression, sniffFormat } from "./sniff.ts";
@@ -63,7 +63,7 @@ const SPLITTERS: Readonly<Record<StoredFormat, (limits: Limits, layout: JsonLayo
   "otlp-json": ({ messageBytesMax }, layout) => jsonSplitter("json", messageBytesMax, layout),
   "otlp-proto-framed": ({ messageBytesMax }) => new FramedProtobufSplitter(messageBytesMax),
   "otlp-proto": ({ messageBytesMax }) => new RawProtobufSplitter(messageBytesMax),
-  loki: ({ messageBytesMax }) => new LokiResponseSplitter(messageBytesMax),
+  loki: ({ messageBytesMax }) => new JsonDocumentSplitter("loki", messageBytesMax),
   "grafana-json": ({ lineBytesMax }, layout) => jsonSplitter("grafana", lineBytesMax, layout),
   "grafana-csv": ({ lineBytesMax }) => new GrafanaCsvSplitter(lineBytesMax),
 };
@@ -166,11 +166,23 @@ async function* split(
   let offset = 0;
   for await (const chunk of source) {
     offset += chunk.length;
-    yield* handOn(splitter?.push(chunk) ?? [], limits);
+    yield* inTurns(handOn(splitter?.push(chunk) ?? [], limits));
   }
   const last = splitter?.end() ?? [];
-  yield* handOn(last, limits);
+  yield* inTurns(handOn(last, limits));
   // Where a compressed input is cut, something is missing even if what is there ends with a whole message.
   const hasTail = last.some(({ kind }) => kind === "partial-tail");
   if (isTruncated() && !hasTail) yield [{ kind: "partial-tail", offset, bytes: 0 }];
+}
+
+/** Lets the event loop turn between pieces: signals and the garbage of a large message wait for it. */
+async function* inTurns(
+  pieces: Iterable<readonly StoredItem[]>,
+): AsyncGenerator<readonly StoredItem[], void, undefined> {
+  let count = 0;
+  for (const piece of pieces) {
+    if (count > 0) await setImmediate();
+    count += 1;
+    yield piece;
+  }
 }

@@ -1,7 +1,7 @@
 /** What `JSON.parse` tells nobody of the text that it read. */
 import { exactNumber } from "./integer-text.ts";
 import { jsonToken } from "./json-scanner.ts";
-import type { Integer } from "./record.ts";
+import { type Integer, integerFromBigInt } from "./record.ts";
 
 export interface JsonSurvey {
   /** Members of all objects, those with the same name counted each. */
@@ -21,6 +21,8 @@ export interface JsonSurvey {
 const { quote, backslash, colon, minus } = jsonToken;
 /** Every integer of at most so many characters is exact as a double. */
 const exactCharactersMax = 15;
+/** Characters of a 64-bit integer with its sign. */
+const plainCharactersMax = 21;
 const numberToken = /-?[0-9.eE+-]+/y;
 
 /**
@@ -69,12 +71,14 @@ function isFractionOrExponent(code: number): boolean {
 
 /** Adds the number at `start` if it is a wide integer, and returns where it ends. */
 function takeNumber(text: string, start: number, digitsEnd: number, wideIntegers: Integer[]): number {
-  let end = digitsEnd;
-  if (isFractionOrExponent(text.charCodeAt(end))) {
-    numberToken.lastIndex = start;
-    numberToken.test(text);
-    end = numberToken.lastIndex;
+  if (!isFractionOrExponent(text.charCodeAt(digitsEnd)) && digitsEnd - start <= plainCharactersMax) {
+    const exact = integerFromBigInt(BigInt(text.slice(start, digitsEnd)));
+    if (typeof exact === "bigint") wideIntegers.push(exact);
+    return digitsEnd;
   }
+  numberToken.lastIndex = start;
+  numberToken.test(text);
+  const end = numberToken.lastIndex;
   const token = text.slice(start, end);
   if (isWide(Number(token))) wideIntegers.push(exactNumber(token));
   return end;

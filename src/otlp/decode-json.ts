@@ -16,6 +16,12 @@ import {
 } from "./decoded-log-record.ts";
 import { JsonReader } from "./json-reader.ts";
 
+/**
+ * Most log records of one text: an empty one has three characters and takes some hundred bytes when it is decoded.
+ * Stored text of over 16 MiB comes in pieces; below that, so many records have next to nothing in them.
+ */
+const recordsMax = 100_000;
+
 /** All names, so that those read are these very strings. */
 const memberNames = [
   ...["resourceLogs", "resource_logs", "resource", "scopeLogs", "scope_logs", "scope", "logRecords"],
@@ -46,7 +52,7 @@ const memberNames = [
 
 /**
  * All records of one ExportLogsServiceRequest or LogsData. Throws `bad-input` with the member and the character
- * at fault.
+ * at fault, also where there are more than `recordsMax` log records.
  */
 export function decodeJson(text: string): DecodedLogRecord[] {
   const reader = new JsonReader(text, memberNames);
@@ -103,7 +109,11 @@ function readScopeLogs(reader: JsonReader, records: DecodedLogRecord[], resource
         return true;
       case "logRecords":
       case "log_records":
-        readArray(reader, name, () => records.push(readLogRecord(reader, resource, scope)));
+        readArray(reader, name, () => {
+          if (records.length === recordsMax)
+            throw reader.error(`more than ${recordsMax} log records in one request`);
+          records.push(readLogRecord(reader, resource, scope));
+        });
         return true;
       case "schemaUrl":
       case "schema_url":

@@ -12,8 +12,9 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { parseDecimal, parseEvidenceJson } from "../evidence/json.ts";
 import type { JsonValue } from "../evidence/record.ts";
 import type { AnyValue } from "./any-value.ts";
+import { DecodedAttributes } from "./decoded-attributes.ts";
 import { type DecodedLogRecord, emptyLogRecord, emptyResource, emptyScope } from "./decoded-log-record.ts";
-import { attributesByLabel, extractedSuffix, type LabelledAttribute } from "./loki-labels.ts";
+import { attributesByLabel, type LabelledAttribute } from "./loki-labels.ts";
 
 type JsonObject = Readonly<Record<string, JsonValue>>;
 
@@ -25,6 +26,10 @@ type LabelReader = (label: string, attribute: LabelledAttribute) => AnyValue | u
  * record is refused instead of rebuilt wrongly.
  */
 const ambiguous: AnyValue = new Map();
+
+/** Shared by all that have none. */
+const noResource = emptyResource();
+const noScope = emptyScope();
 
 /**
  * The log records of one element of `data.result` in a `query_range` response: one stream. Throws `bad-input`
@@ -55,8 +60,8 @@ function decodeCategorised(
   categories: JsonObject,
 ): DecodedLogRecord {
   const metadata = asObject(categories.structuredMetadata ?? {}, "structuredMetadata");
-  return decodeEntry(time, line, metadata, (label, { indexable }) => {
-    const own = metadata[label] ?? metadata[label + extractedSuffix];
+  return decodeEntry(time, line, metadata, (label, { extracted, indexable }) => {
+    const own = metadata[label] ?? metadata[extracted];
     return asText(own ?? (indexable ? stream[label] : undefined), label);
   });
 }
@@ -70,8 +75,8 @@ function decodeMerged(
   line: JsonValue | undefined,
   labels: JsonObject,
 ): DecodedLogRecord {
-  return decodeEntry(time, line, labels, (label) => {
-    const suffixed = labels[label + extractedSuffix];
+  return decodeEntry(time, line, labels, (label, { extracted }) => {
+    const suffixed = labels[extracted];
     if (suffixed !== undefined && suffixed !== labels[label]) return ambiguous;
     return asText(labels[label], label);
   });
@@ -83,21 +88,25 @@ function decodeEntry(
   labels: JsonObject,
   read: LabelReader,
 ): DecodedLogRecord {
-  const record = emptyLogRecord(emptyResource(), emptyScope());
+  const attributes = new DecodedAttributes();
+  let resource = noResource;
+  for (const [label, attribute] of attributesByLabel) {
+    const value = read(label, attribute);
+    if (value === undefined) continue;
+    if (attribute.of === "record") attributes.set(attribute.key, value);
+    else {
+      if (resource === noResource) resource = { ...noResource, attributes: new DecodedAttributes() };
+      (resource.attributes as DecodedAttributes).set(attribute.key, value);
+    }
+  }
+  const record = emptyLogRecord(resource, noScope);
+  record.attributes = attributes;
   record.timeUnixNano = nanoseconds(time);
   record.body = asText(line, "line") ?? null;
   // Loki's own names for fields of a log record (pkg/loghttp/push/otlp.go; event_name from 3.8).
   record.observedTimeUnixNano = nanoseconds(labels.observed_timestamp);
   record.eventName = asText(labels.event_name, "event_name") ?? "";
   record.droppedAttributesCount = Number(labels.dropped_attributes_count ?? 0) || 0;
-  const ofRecord = new Map<string, AnyValue>();
-  const ofResource = new Map<string, AnyValue>();
-  for (const [label, attribute] of attributesByLabel) {
-    const value = read(label, attribute);
-    if (value !== undefined) (attribute.of === "record" ? ofRecord : ofResource).set(attribute.key, value);
-  }
-  record.attributes = ofRecord;
-  record.resource.attributes = ofResource;
   return record;
 }
 

@@ -16,6 +16,8 @@ export function lokiLabelName(key: string): string {
 
 export interface LabelledAttribute {
   readonly key: string;
+  /** The label's name with the suffix. */
+  readonly extracted: string;
   /** Loki keeps attributes of the resource and of the record in one place. */
   readonly of: "resource" | "record";
   /**
@@ -48,5 +50,9 @@ function labelled(
   keys: readonly string[],
   of: LabelledAttribute["of"],
 ): (readonly [string, LabelledAttribute])[] {
-  return keys.map((key) => [lokiLabelName(key), { key, of, indexable: !key.startsWith("process.") }]);
+  return keys.map((key) => {
+    const label = lokiLabelName(key);
+    const extracted = `${label}${extractedSuffix}`;
+    return [label, { key, extracted, of, indexable: !key.startsWith("process.") }];
+  });
 }

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { readLoki } from "../../src/convert/loki-client.ts";
 import { readStoredRequests } from "../../src/convert/stored-requests.ts";
 import type { EvidenceRecord } from "../../src/evidence/record.ts";
@@ -93,6 +96,19 @@ describe("real Loki", function () {
         .slice(0, 50)
         .flatMap((_, index) => (direct.encoded.refused.has(index) ? [] : [BigInt(index)])),
     );
+  });
+
+  it("is read by convert --loki-url", async () => {
+    const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+    const { url, query: expression } = query(direct);
+    const { stdout, stderr } = await promisify(execFile)(
+      process.execPath,
+      [main, "convert", "--loki-url", url, "--query", expression, "--since", "30m"],
+      { maxBuffer: 1024 ** 3, timeout: 120_000 },
+    );
+    const count = RECORDS - direct.encoded.refused.size;
+    assert.equal(stdout.split("\n").length - 1, count, stderr);
+    assert.match(stderr, new RegExp(`^${count.toLocaleString("en")} records$`, "m"));
   });
 
   for (const form of ["categorised", "merged"] as const) {

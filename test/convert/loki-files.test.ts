@@ -70,16 +70,42 @@ describe("stored answers of Loki", () => {
   it("with a broken frame are rejected", async () => {
     for (const broken of [
       '{"status":"success","data":{"resultType":"streams","result":{}}}',
-      '{"status":"success","data":{"resultType":"streams","result":[{} {}]}}',
       '{"status":"success","data":{"resultType":"streams","result":[,]}}',
+      '{"status":"success","data":{"resultType":"streams","result":[1,2,3]}}',
       '{"status":"success","data":{"resultType":"streams" "result":[]}}',
       '{"status":"success","data":[]}',
     ]) {
-      assert.deepEqual(
-        bodies(await read(`${response(ELEMENTS)}\n${broken}`)),
-        [...ELEMENTS, "rejected 2"],
-        broken,
-      );
+      const items = await read(`${response(ELEMENTS)}\n${broken}`);
+      assert.deepEqual(bodies(items), [...ELEMENTS, "rejected 2"], broken);
     }
+  });
+
+  it("with many entries come in pieces that together mean the same, and what is over the limit is rejected", async () => {
+    const values: unknown[][] = Array.from({ length: 6000 }, (_, index) => [
+      String(index),
+      "x".repeat(1000),
+      { parsed: {} },
+    ]);
+    values.splice(2000, 0, ["over", "y".repeat(70_000), {}]);
+    const text = response([JSON.stringify({ stream: { a: "b" }, values })]);
+    const items = await collectStored(chunked(Buffer.from(text), []), { lineBytesMax: 65_000 });
+    const pieces = items.flatMap((item) =>
+      item.kind === "request" ? [JSON.parse(item.body.toString())] : [],
+    );
+    assert.ok(pieces.length > 5);
+    assert.ok(pieces.every(({ stream }) => stream.a === "b"));
+    assert.deepEqual(
+      pieces.flatMap((piece) => piece.values),
+      values.filter(([time]) => time !== "over"),
+    );
+    const [over, ...more] = items.filter(({ kind }) => kind === "rejected");
+    assert.equal(more.length, 0);
+    assert.match(
+      (over as { reason: string }).reason,
+      /entry of 700\d\d bytes is over the limit of 65000 bytes/,
+    );
+    assert.equal(over?.offset, text.indexOf('["over"'));
+    const damaged = await read(text.replace('["3000"', ' 1 ["3000"'));
+    assert.match((damaged.at(-1) as { reason: string }).reason, /damaged values/);
   });
 });

@@ -60,6 +60,18 @@ describe("lossless JSON", () => {
     assert.match(refusal("1e1000000000").message, /more than 1000 digits/);
   });
 
+  it("takes no longer than its length for a number of a million digits", () => {
+    const zeros = "0".repeat(1_000_000);
+    assert.match(refusal(`1${zeros}1`).message, /more than 1000 digits at character 0/);
+    assert.match(
+      refusal(`[1${zeros}.${zeros}1e5]`).message,
+      /fraction that is beyond doubles at character 1/,
+    );
+    assert.equal(parseEvidenceJson(`1.${zeros}`), 1);
+    assert.equal(parseEvidenceJson(`0.${zeros}1`), 0);
+    assert.equal(parseEvidenceJson(`12${zeros}e-1000000`), 12);
+  }).timeout(5000);
+
   it("gives back every record that it has written, and writes the same text again", () => {
     fc.assert(
       fc.property(anyEvidenceRecord, (record) => {

@@ -1,0 +1,176 @@
+/** Input that nobody in good faith would store, as chunks that are made while they are read. */
+
+import { createHash } from "node:crypto";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+
+const MIB = 1024 * 1024;
+
+export interface HostileInput {
+  /** `totalBytes` is how much it is at least, uncompressed. */
+  chunks(totalBytes: number): Iterable<Buffer>;
+  /** Arguments of `convert` behind the input. */
+  readonly args?: readonly string[];
+  /** What standard error has to hold. */
+  readonly says: RegExp;
+  readonly exitCode: number;
+}
+
+function frame(body: Buffer, length = body.length): Buffer {
+  const prefix = Buffer.alloc(4);
+  prefix.writeUInt32BE(length);
+  return Buffer.concat([prefix, body]);
+}
+
+/** Length-delimited field; the length is a varint. */
+function field(number: number, content: Buffer): Buffer {
+  const header = [number * 8 + 2];
+  for (let rest = content.length; ; rest = Math.floor(rest / 128)) {
+    header.push(rest < 128 ? rest : (rest % 128) + 128);
+    if (rest < 128) return Buffer.concat([Buffer.from(header), content]);
+  }
+}
+
+function* repeat(chunk: Buffer, totalBytes: number): Generator<Buffer> {
+  for (let byteCount = 0; byteCount < totalBytes; byteCount += chunk.length) yield chunk;
+}
+
+/** The same bytes in each run. */
+function* random(totalBytes: number, head: readonly number[]): Generator<Buffer> {
+  const chunk = Buffer.alloc(MIB);
+  for (let index = 0; index * MIB < totalBytes; index++) {
+    for (let offset = 0; offset < MIB; offset += 4096) {
+      const seed = createHash("sha512").update(`${index} ${offset}`).digest();
+      chunk.fill(seed, offset, offset + 4096);
+    }
+    if (index === 0) chunk.set(head);
+    yield Buffer.from(chunk);
+  }
+}
+
+const letters = Buffer.alloc(MIB, "x");
+const emptyRecords = Buffer.from(",{}".repeat(MIB / 3));
+const jsonHead = `{"resourceLogs":[{"resource":{},"scopeLogs":[{"scope":{},"logRecords":[{}`;
+const jsonTail = "]}]}]}\n";
+
+export const hostileInputs: Readonly<Record<string, HostileInput>> = {
+  "random bytes": {
+    chunks: (totalBytes) => random(totalBytes, [0xff, 0xd8]),
+    says: /standard input: the input is no stored logs/,
+    exitCode: 3,
+  },
+  "random bytes that start like protobuf": {
+    chunks: (totalBytes) => random(totalBytes, [0x0a]),
+    says: /byte \d+: .*(not a protobuf field|over the limit of 67108864 bytes)/,
+    exitCode: 3,
+  },
+  zeros: {
+    chunks: (totalBytes) => repeat(Buffer.alloc(MIB), totalBytes),
+    says: /standard input: the input is no stored logs/,
+    exitCode: 3,
+  },
+  "a line without an end": {
+    *chunks(totalBytes) {
+      yield Buffer.from(`{"resourceLogs":[]}\n{"resourceLogs":["`);
+      yield* repeat(letters, totalBytes);
+    },
+    says: /standard input:2: message of \d+ bytes is over the limit of 67108864 bytes/,
+    exitCode: 3,
+  },
+  "a gzip bomb": {
+    *chunks(totalBytes) {
+      yield gzipSync(`{"resourceLogs":[]}\n`);
+      yield* repeatCompressed(gzipSync(Buffer.alloc(16 * MIB, "x")), totalBytes);
+    },
+    says: /standard input:2: (message of \d+ bytes is over the limit|line is not a JSON object)/,
+    exitCode: 3,
+  },
+  "a zstd bomb": {
+    *chunks(totalBytes) {
+      yield zstdCompressSync(`{"resourceLogs":[]}\n`);
+      yield* repeatCompressed(zstdCompressSync(Buffer.alloc(16 * MIB, "x")), totalBytes);
+    },
+    says: /standard input:2: (message of \d+ bytes is over the limit|line is not a JSON object)/,
+    exitCode: 3,
+  },
+  "messages that are zstd bombs": {
+    *chunks(totalBytes) {
+      const bomb = frame(zstdCompressSync(Buffer.alloc(80 * MIB)));
+      for (let byteCount = 0; byteCount < totalBytes; byteCount += 80 * MIB) yield bomb;
+    },
+    says: /byte 4: message decompresses to more than the limit of 67108864 bytes/,
+    exitCode: 3,
+  },
+  "JSON that is a million levels deep": {
+    *chunks() {
+      yield Buffer.from(`{"resourceLogs":${"[".repeat(1e6)}${"]".repeat(1e6)}}\n`);
+    },
+    says: /standard input:1: .*character \d+/,
+    exitCode: 3,
+  },
+  "an attribute that is a million levels deep": {
+    *chunks() {
+      const deep = `{"arrayValue":{"values":[`.repeat(1e5);
+      yield Buffer.from(`${jsonHead},{"body":${deep}${"]}}".repeat(1e5)}}${jsonTail}`);
+    },
+    says: /standard input:1: .*(deep|levels)/,
+    exitCode: 3,
+  },
+  "a v1 record that is a million levels deep": {
+    *chunks() {
+      yield Buffer.from(`{"ts_ns":1,"event":${"[".repeat(1e6)}${"]".repeat(1e6)}}\n`);
+    },
+    args: ["--to", "otlp-json"],
+    says: /standard input:1: .*(deep|levels)/,
+    exitCode: 3,
+  },
+  "a length of 4 GiB": {
+    *chunks(totalBytes) {
+      yield frame(Buffer.from([0x0a, 0x00]));
+      yield frame(letters, 0xffffffff);
+      yield* repeat(letters, totalBytes);
+    },
+    says: /byte 10: message of 4294967295 bytes is over the limit of 67108864 bytes; skipped \d+ bytes/,
+    exitCode: 3,
+  },
+  "up to 60 MiB of empty log records in protobuf": {
+    *chunks(totalBytes) {
+      const records = Buffer.alloc(Math.min(totalBytes / 8, 60 * MIB), Buffer.from([0x12, 0x00]));
+      yield frame(field(1, field(2, records)));
+    },
+    says: /^0 records, [\d,]+ log records of others passed over$/m,
+    exitCode: 0,
+  },
+  "up to 60 MiB of empty log records in JSON": {
+    *chunks(totalBytes) {
+      yield Buffer.from(jsonHead);
+      yield* repeat(emptyRecords, Math.max(17 * MIB, Math.min(totalBytes / 8, 60 * MIB)));
+      yield Buffer.from(jsonTail);
+    },
+    says: /^0 records, [\d,]+ log records of others passed over$/m,
+    exitCode: 0,
+  },
+  "10 MiB of empty log records in JSON": {
+    *chunks() {
+      yield Buffer.from(jsonHead);
+      yield* repeat(emptyRecords, 10 * MIB);
+      yield Buffer.from(jsonTail);
+    },
+    says: /standard input:1: .*more than 100000 log records in one request at character \d+/,
+    exitCode: 3,
+  },
+  "a v1 record of many small values": {
+    *chunks() {
+      yield Buffer.from(`{"ts_ns":1,"event":{"a":[[]`);
+      yield Buffer.from(",[]".repeat((4 * MIB - 100) / 3));
+      yield Buffer.from("]}}\n");
+    },
+    args: ["--to", "otlp-json"],
+    says: /standard input:1: .*required/,
+    exitCode: 3,
+  },
+};
+
+/** Sixteen MiB each. */
+function* repeatCompressed(member: Buffer, totalBytes: number): Generator<Buffer> {
+  for (let byteCount = 0; byteCount < totalBytes; byteCount += 16 * MIB) yield member;
+}
