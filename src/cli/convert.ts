@@ -99,6 +99,7 @@ function summary(result: ConvertResult): string {
   const add = (count: number, what: string) => count > 0 && parts.push(`${grouped(count)} ${what}`);
   add(result.duplicates, "duplicates dropped");
   add(result.foreign, "log records of others passed over");
+  add(result.control, "of the exporter about its stream (see verify)");
   add(result.invalid, "records rejected");
   add(result.badMessages, "messages not readable");
   add(result.forgotten, "times uids were forgotten, so that duplicates may be left");

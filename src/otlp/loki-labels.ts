@@ -4,7 +4,9 @@
  * can't be undone in general, so this is a static table, and a test holds that it is one to one.
  */
 import { ATTR_LOG_RECORD_UID, ATTR_RUNTIME_EVIDENCE_RESIDUAL } from "./attributes.gen.ts";
+import { lossFields } from "./loss-record.ts";
 import { eventFields, eventTypeKey, extensionFields, recordFields, resourceFields } from "./mapping.ts";
+import { streamFields } from "./stream-record.ts";
 
 /** Put behind the name of metadata or of a parsed field that a label of the stream has already. */
 export const extractedSuffix = "_extracted";
@@ -27,7 +29,7 @@ export interface LabelledAttribute {
   readonly indexable: boolean;
 }
 
-/** Every attribute that is read when a record is rebuilt, by its label name. All else is others' business. */
+/** Every attribute that is read when a record is rebuilt or a stream is verified, by its label name. All else is others' business. */
 export const attributesByLabel: ReadonlyMap<string, LabelledAttribute> = new Map([
   ...labelled(
     resourceFields.map(({ key }) => key),
@@ -40,6 +42,8 @@ export const attributesByLabel: ReadonlyMap<string, LabelledAttribute> = new Map
       ATTR_RUNTIME_EVIDENCE_RESIDUAL,
       ...recordFields.map(({ key }) => key),
       ...extensionFields.map(({ key }) => key),
+      ...lossFields.map(({ key }) => key),
+      ...streamFields.map(({ key }) => key),
       ...Object.values(eventFields).flatMap((fields) => fields.map(({ key }) => key)),
     ],
     "record",

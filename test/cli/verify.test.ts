@@ -105,8 +105,11 @@ describe("verify on the command line", () => {
     );
   });
 
-  it("exits with 3 when there is nothing to verify, with 4 for no file", async () => {
+  it("exits with 3 when there is nothing to verify, with 2 for no input, with 4 for no file", async () => {
     assert.equal((await runCli(["verify", "-"], '{"resourceLogs":[]}\n')).code, 3);
+    const v1 = '{"ts_ns":1,"src":"x","pid":1,"comm":"c","event":{"type":"file_open","path":"/a"}}\n';
+    assert.equal((await runCli(["verify", "-"], v1)).code, 3);
+    assert.equal((await runCli(["verify"])).code, 2);
     assert.equal((await runCli(["verify", join(directory, "none")])).code, 4);
   });
 });

@@ -4,9 +4,11 @@ import fc from "fast-check";
 import type { AttributeMap } from "../../src/otlp/any-value.ts";
 import { ATTR_RUNTIME_EVIDENCE_LOSS_SEQUENCES } from "../../src/otlp/attributes.gen.ts";
 import { decodeJson } from "../../src/otlp/decode-json.ts";
+import { decodeLoki } from "../../src/otlp/decode-loki.ts";
 import { decodeRequest } from "../../src/otlp/decode-request.ts";
 import type { DecodedLogRecord } from "../../src/otlp/decoded-log-record.ts";
 import { encodeRecord } from "../../src/otlp/encode-record.ts";
+import { lokiLabelName } from "../../src/otlp/loki-labels.ts";
 import { encodeLossRecord, type LossRecord, lossFields } from "../../src/otlp/loss-record.ts";
 import { RequestBuilder } from "../../src/otlp/request-builder.ts";
 import { requestToJson } from "../../src/otlp/request-json.ts";
@@ -90,7 +92,36 @@ function asText({ attributes, ...rest }: DecodedLogRecord): DecodedLogRecord {
   return { ...rest, attributes: new Map(texts) as AttributeMap, eventName: "" };
 }
 
+/** What a query of Loki gives back: labels and a line. */
+function throughLoki({ attributes, timeUnixNano }: DecodedLogRecord): DecodedLogRecord | undefined {
+  const labels = Array.from(attributes, ([key, value]) => [
+    lokiLabelName(key),
+    typeof value === "object" ? JSON.stringify(value) : String(value),
+  ]);
+  const values = [[String(timeUnixNano), "line", { structuredMetadata: Object.fromEntries(labels) }]];
+  return decodeLoki(JSON.stringify({ stream: { service_name: "x" }, values }))[0];
+}
+
 describe("control records", () => {
+  it("come back from Loki as they were", () => {
+    fc.assert(
+      fc.property(lossRecords, streamRecords, (loss, stream) => {
+        const body = request((builder) => {
+          encodeLossRecord(builder, loss, context);
+          encodeStreamRecord(builder, stream, context);
+        });
+        const uid = "writer-9007199254740991";
+        assert.deepEqual(
+          decodeRequest(body).map((decoded) => toEvidence(throughLoki(decoded) as DecodedLogRecord)),
+          [
+            { kind: "control", event: "loss", loss, uid },
+            { kind: "control", event: "stream", stream, uid },
+          ],
+        );
+      }),
+    );
+  });
+
   it("of loss come back as they were, through protobuf, JSON and a backend that keeps text", () => {
     fc.assert(
       fc.property(lossRecords, (loss) => {
