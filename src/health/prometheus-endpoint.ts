@@ -69,6 +69,7 @@ export async function openPrometheusEndpoint({
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: requestTimeoutMs,
       requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: requestTimeoutMs,
       // How often Node looks for connections that are too slow.
       connectionsCheckingInterval: Math.ceil(requestTimeoutMs / 4),
     },
@@ -76,8 +77,6 @@ export async function openPrometheusEndpoint({
   );
   server.maxConnections = CONNECTIONS_MAX;
   server.maxHeadersCount = HEADERS_MAX;
-  // Longer than Prometheus scrapes by default, or each scrape would be a connection.
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.setTimeout(requestTimeoutMs, (socket) => socket.destroy());
   await listen(server, host, port);
   server.unref();
