@@ -14,6 +14,9 @@ process.stderr.on("error", () => {});
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") process.exitCode = exitCodeOf("io");
 });
+// Node takes this signal for a request to start its debugger, unless somebody listens: nobody shall open a port in a
+// process that may be root. Commands that have a status say it (status-reports.ts).
+process.on("SIGUSR1", () => {});
 
 try {
   let exitCode = 0;

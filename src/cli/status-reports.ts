@@ -26,10 +26,7 @@ export function parseStatusInterval(text: string): number {
   return intervalMs;
 }
 
-/**
- * Listens to SIGUSR1 from now on. Call it before anything else: without a listener Node takes the signal for a
- * request to start its debugger.
- */
+/** Listens to SIGUSR1 from now on; call it before anything that takes time. */
 export function startStatusReports(
   command: string,
   interval: number | true | undefined,

@@ -22,6 +22,7 @@ const CONFIGS = {
   debug: "otel-config/collector-debug.yaml",
   loki: "otel-config/collector-loki.yaml",
   nop: "test/backends/collector-nop.yaml",
+  metrics: "test/backends/collector-metrics.yaml",
   formats: "test/backends/collector-formats.yaml",
 };
 
