@@ -84,7 +84,7 @@ async function runExport(paths: string[], flags: ExportFlags, screen: ProgressLi
   if (process.stderr.isTTY) screen.print(`exporting ${describeOtlpOptions(otlp)}; Ctrl-C ends it`);
   screen.watch(running.progress, () => running.counts.read, queuedText(running));
   const unhandle = handleSignals({ command: undefined, stop: running.stop, abort: running.abort });
-  await observed.start((senderType) => exportStatus(running, senderType));
+  observed.start((senderType) => exportStatus(running, senderType));
   const result = await running.result.finally(() => observed.end()).finally(unhandle);
   screen.end();
   if (flags.summary === "text") screen.print(summary(result));

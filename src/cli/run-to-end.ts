@@ -24,7 +24,7 @@ export async function runToEnd(options: ObservedCapture): Promise<number> {
   screen.watch(running);
   const unhandle = handleSignals(running);
   try {
-    await observed.start((senderType) => captureStatus(running, senderType));
+    observed.start((senderType) => captureStatus(running, senderType));
     const result = await running.result;
     screen.end();
     printResult(result, summary, sinks.otlp === undefined ? "written" : "exported", screen.print);

@@ -58,7 +58,7 @@ function parseMetricsAddress(text: string): ListenAddress {
 export interface ObservedRun {
   /** For a delivery; absent where nobody wants to know. */
   readonly onAttempt: Telemetry["onAttempt"] | undefined;
-  start(statusOf: (senderType: string) => ExporterStatus): Promise<void>;
+  start(statusOf: (senderType: string) => ExporterStatus): void;
   end(): Promise<void>;
 }
 
@@ -85,9 +85,9 @@ export async function observeRun(
   }
   return {
     onAttempt: telemetry?.onAttempt,
-    start: async (statusOf) => {
+    start: (statusOf) => {
       reports.watch(() => statusJson(statusOf(senderType)));
-      await telemetry?.start(() => statusOf(senderType));
+      telemetry?.start(() => statusOf(senderType));
     },
     end: async () => {
       reports.end();

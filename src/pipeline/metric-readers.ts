@@ -28,11 +28,12 @@ const EARLY_ATTEMPTS_MAX = 100;
 export async function openTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   const exporter = options.otlp && new OtlpMetricExporter(options.otlp, options.report);
   const endpoint = options.prometheus && (await openPrometheusEndpoint(options.prometheus));
-  return new MeteredRun(options, exporter, endpoint);
+  return new MeteredRun(options, await detectHost(), exporter, endpoint);
 }
 
 class MeteredRun implements Telemetry {
   readonly #options: TelemetryOptions;
+  readonly #host: Readonly<Record<string, string>>;
   readonly #exporter: OtlpMetricExporter | undefined;
   readonly #endpoint: PrometheusEndpoint | undefined;
   readonly #early: TimedAttempt[] = [];
@@ -43,10 +44,12 @@ class MeteredRun implements Telemetry {
 
   constructor(
     options: TelemetryOptions,
+    host: Readonly<Record<string, string>>,
     exporter: OtlpMetricExporter | undefined,
     endpoint: PrometheusEndpoint | undefined,
   ) {
     this.#options = options;
+    this.#host = host;
     this.#exporter = exporter;
     this.#endpoint = endpoint;
   }
@@ -60,13 +63,13 @@ class MeteredRun implements Telemetry {
     this.#record({ senderType: this.#options.senderType, durationMs, failure });
   };
 
-  async start(statusOf: () => ExporterStatus): Promise<void> {
+  start(statusOf: () => ExporterStatus): void {
     const { otlp } = this.#options;
     const periodic = this.#exporter && otlp && periodicReader(this.#exporter, otlp);
     const onDemand = this.#endpoint && new ReaderOnDemand();
     this.#provider = new MeterProvider({
       resource: resourceFromAttributes({
-        ...(await detectHost()),
+        ...this.#host,
         [ATTR_SERVICE_VERSION]: VERSION,
         // The stream of this run is what `verify` knows it by; and no two runs may write one series.
         [ATTR_SERVICE_INSTANCE_ID]: statusOf().stream?.streamId ?? `${process.pid}`,

@@ -35,7 +35,7 @@ export interface Telemetry {
   /** For `onAttempt` of a delivery. */
   readonly onAttempt: (attempt: Attempt) => void;
   /** Measures from now on: `statusOf` is asked when somebody wants to know. */
-  start(statusOf: () => ExporterStatus): Promise<void>;
+  start(statusOf: () => ExporterStatus): void;
   /** Sends the last values, for which it waits a few seconds at most, and closes. Never rejects. */
   end(): Promise<void>;
 }
