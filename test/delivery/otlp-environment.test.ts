@@ -26,6 +26,7 @@ function warnings(variables: Record<string, string>): readonly string[] {
 describe("OTLP options", () => {
   it("have the defaults of the specification", () => {
     assert.deepEqual(read({}), {
+      signal: "logs",
       protocol: "http/protobuf",
       target: "http://localhost:4318/v1/logs",
       secure: false,
