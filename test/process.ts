@@ -2,12 +2,15 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
+import { pipeline, type Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 
 export interface StartOptions {
   readonly command: string;
   readonly args?: readonly string[];
   readonly cwd?: string;
+  /** For its standard input; nothing by default. */
+  readonly input?: Readable;
   /** Added to the environment of the test. */
   readonly env?: Readonly<Record<string, string>>;
   /** Asked every few milliseconds until it says true; by default the program is ready at once. */
@@ -48,8 +51,10 @@ export async function startProcess(options: StartOptions): Promise<StartedProces
   const child = spawn(options.command, options.args ?? [], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
+  // A program that ends before its input does is looked at by its exit.
+  if (options.input !== undefined && child.stdin !== null) pipeline(options.input, child.stdin, () => {});
   const started = watch(child, options);
   const ended = { exit: undefined as Exit | undefined };
   started.exited.then(

@@ -34,6 +34,10 @@ export interface CollectorOptions {
   readonly lokiEndpoint?: string;
   /** Default 20 s. */
   readonly readyTimeoutMs?: number;
+  /** For OTLP/gRPC and OTLP/HTTP; free ones by default. */
+  readonly ports?: readonly [grpc: number, http: number];
+  /** Where it writes; by default a directory of its own. */
+  readonly directory?: string;
 }
 
 export interface StartedCollector {
@@ -52,14 +56,16 @@ export interface StartedCollector {
   output(): Output;
   /** Ends it, which flushes its files. They stay until {@link StartedCollector.remove}. */
   stop(): Promise<Exit>;
+  /** Ends it with SIGKILL. */
+  kill(): Promise<Exit>;
   /** Ends it and removes its files. */
   remove(): Promise<void>;
 }
 
 /** Starts a Collector on free loopback ports; throws with its output where it does not come up. */
 export async function startCollector(options: CollectorOptions): Promise<StartedCollector> {
-  const directory = await mkdtemp(join(tmpdir(), "runtime-evidence-collector-"));
-  const [grpcPort, httpPort] = (await freePorts(2)) as [number, number];
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "runtime-evidence-collector-")));
+  const [grpcPort, httpPort] = options.ports ?? ((await freePorts(2)) as [number, number]);
   const collector = await startProcess({
     command: BINARY,
     args: [
@@ -85,6 +91,10 @@ export async function startCollector(options: CollectorOptions): Promise<Started
     protoPath: join(directory, "evidence.binpb"),
     output: collector.output,
     stop: collector.stop,
+    kill() {
+      process.kill(collector.pid, "SIGKILL");
+      return collector.exited;
+    },
     async remove() {
       await collector.stop();
       await rm(directory, { recursive: true, force: true });
