@@ -9,6 +9,10 @@ export interface TroubledLine extends RunningServer {
   bytesPerSecond: number;
   /** Every connection is reset once this many of its bytes have reached the collector. */
   resetAfterBytes: number;
+  /** How often it does so. */
+  resetsMax: number;
+  /** How often it has. */
+  resets: number;
   /** From now on nothing passes on the connections that are there; new ones are not concerned. */
   silence(): void;
 }
@@ -35,6 +39,8 @@ export async function troubledLine(port: number): Promise<TroubledLine> {
       if (silent.has(socket)) return;
       bytes += chunk.length;
       if (bytes > line.resetAfterBytes) {
+        line.resets += 1;
+        if (line.resets >= line.resetsMax) line.resetAfterBytes = Number.POSITIVE_INFINITY;
         socket.resetAndDestroy();
         return;
       }
@@ -55,6 +61,8 @@ export async function troubledLine(port: number): Promise<TroubledLine> {
     connections: 0,
     bytesPerSecond: Number.POSITIVE_INFINITY,
     resetAfterBytes: Number.POSITIVE_INFINITY,
+    resetsMax: Number.POSITIVE_INFINITY,
+    resets: 0,
     silence: () => {
       for (const socket of open) silent.add(socket);
     },
