@@ -1,6 +1,9 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=16
 /**
  * The executable. Only this file exits (and node-version.ts, before anything runs).
+ *
+ * Node lets new objects take 128 MiB before it collects them on a machine with much memory. What flows through here
+ * is garbage within milliseconds: 32 MiB (two spaces of 16) are as fast, and are 100 MiB less.
  */
 // Before everything else, whatever an editor would sort.
 import "./node-version.ts";
