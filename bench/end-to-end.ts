@@ -87,8 +87,8 @@ async function flow(name: string, sink: readonly string[], opens: number): Promi
   const loop = [OPEN_LOOP, "/nonexistent/end-to-end", String(opens)];
   const startedMs = performance.now();
   const running = await startProcess({
-    command: process.execPath,
-    args: [CLI, "capture", "--events", "file_open", "--summary", "json", ...sink, "--", ...loop],
+    command: CLI,
+    args: ["capture", "--events", "file_open", "--summary", "json", ...sink, "--", ...loop],
   });
   const timer = setTimeout(() => void running.stop(), RUN_TIMEOUT_MS);
   const used = await watch(running);
@@ -117,8 +117,8 @@ let START_SECONDS = 0;
 async function measureStart(): Promise<void> {
   const startedMs = performance.now();
   const running = await startProcess({
-    command: process.execPath,
-    args: [CLI, "capture", "--events", "file_open", "--discard", "--", "true"],
+    command: CLI,
+    args: ["capture", "--events", "file_open", "--discard", "--", "true"],
   });
   await running.exited;
   START_SECONDS = (performance.now() - startedMs) / 1000;
@@ -126,8 +126,8 @@ async function measureStart(): Promise<void> {
 
 async function idle(seconds: number): Promise<{ cpuPercent: number; rssMiB: number }> {
   const running = await startProcess({
-    command: process.execPath,
-    args: [CLI, "capture", "--discard", "--comm", "no-such-program"],
+    command: CLI,
+    args: ["capture", "--discard", "--comm", "no-such-program"],
   });
   await delay(3000);
   const pids = ownProcesses(running.pid);

@@ -1,6 +1,10 @@
 /** The command line as users have it, for tests of delivery: `export` of made records, and `verify` of what was stored. */
 import assert from "node:assert/strict";
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Books, CLI } from "../kernel/live.ts";
 import { type StartedProcess, startProcess } from "../process.ts";
 
@@ -47,6 +51,37 @@ export function exportSummary(run: StartedProcess): ExportSummary {
     .findLast((text) => text.startsWith('{"read"'));
   assert.ok(line !== undefined, `no summary:\n${run.output().stderr}`);
   return JSON.parse(line) as ExportSummary;
+}
+
+/** A directory that whoever root becomes can get into; spools go below it. */
+export function openDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "runtime-evidence-run-"));
+  chmodSync(directory, 0o755);
+  return directory;
+}
+
+/** Starts a live capture of file opens; resolves when it captures. */
+export function startOpensCapture(endpoint: string, args: readonly string[]): Promise<StartedProcess> {
+  const directory = openDirectory();
+  const frames = join(directory, "ready.frames");
+  const sink = ["--otlp-protocol", "grpc", "--otlp-endpoint", endpoint, "--summary", "json"];
+  return startProcess({
+    command: process.execPath,
+    args: [CLI, "capture", "--events", "file_open", "--record", frames, ...sink, ...args],
+    // The first frame comes when all is attached.
+    isReady: () => existsSync(frames) && statSync(frames).size > 0,
+    outputBytesMax: 16 * 1024 * 1024,
+    stopTimeoutMs: 60_000,
+  }).finally(() => rmSync(directory, { recursive: true }));
+}
+
+/** Waits until `check` holds; fails with `what` after `timeoutMs`. */
+export async function until(check: () => boolean, what: () => string, timeoutMs = 30_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!check()) {
+    assert.ok(performance.now() < deadline, `never came: ${what()}`);
+    await sleep(5);
+  }
 }
 
 /** What `verify --json` says of a stream. */

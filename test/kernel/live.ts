@@ -116,6 +116,8 @@ export interface Books {
   probe: string;
   seen: string;
   exported: string;
+  /** On disk, for the next run. */
+  spooled: string;
   filtered: string;
   lost: Record<string, string>;
   unaccounted: string;
@@ -213,10 +215,10 @@ export function booksOf(run: CliRun): Books[] {
   return (JSON.parse(line) as { probes: Books[] }).probes;
 }
 
-/** seen = exported + filtered + lost, exactly, for each probe. */
+/** seen = exported + spooled + filtered + lost, exactly, for each probe. */
 export function assertBooksBalance(books: readonly Books[]): void {
-  for (const { probe, seen, exported, filtered, lost, unaccounted } of books) {
-    const total = [exported, filtered, ...Object.values(lost)].reduce(
+  for (const { probe, seen, exported, spooled, filtered, lost, unaccounted } of books) {
+    const total = [exported, spooled, filtered, ...Object.values(lost)].reduce(
       (sum, count) => sum + BigInt(count),
       0n,
     );
