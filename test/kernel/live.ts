@@ -186,7 +186,8 @@ export async function startCapture(args: readonly string[]): Promise<BackgroundC
   };
 }
 
-function childOf(parent: number | string): string | undefined {
+/** Process id of one child, if there is one. */
+export function childOf(parent: number | string): string | undefined {
   const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   return processes.find((pid) => new RegExp(`^PPid:\\t${parent}$`, "m").test(statusText(pid)));
 }

@@ -1,0 +1,17 @@
+import { needsKernel } from "../kernel/live.ts";
+import { skip } from "../skip.ts";
+import { collectorMissing } from "./collector.ts";
+import { surviveKills } from "./exporter-killed.ts";
+
+describe("an exporter with its queue on disk, killed at random moments", function () {
+  this.timeout(90_000);
+  before(function () {
+    const missing = collectorMissing();
+    if (missing !== undefined) skip(this, missing);
+    needsKernel(this);
+  });
+
+  it("loses no more than a second that was not sealed, and the next run says that its stream has no end", async () => {
+    await surviveKills(5);
+  });
+});
