@@ -38,8 +38,9 @@ pub enum Role {
 /// Starts the pump, and starts it again for as long as there are spare outputs. Comes back in each pump, and
 /// once in the keeper. Without spare outputs this process is itself the pump.
 ///
-/// The process must have one thread. SIGTERM and SIGINT must be blocked; the keeper hands them on.
-pub fn keep(spare_outputs: u32, needs: Needs) -> Result<Role, Failure> {
+/// The process must have one thread. SIGTERM and SIGINT must be blocked; the keeper hands them on. `started` is
+/// called in the keeper when there is a pump, to let go of what only the first one needs.
+pub fn keep(spare_outputs: u32, needs: Needs, mut started: impl FnMut()) -> Result<Role, Failure> {
     if spare_outputs == 0 {
         return Ok(Role::Pump(0));
     }
@@ -57,6 +58,7 @@ pub fn keep(spare_outputs: u32, needs: Needs) -> Result<Role, Failure> {
             pump => pump,
         };
         close(output_of(generation));
+        started();
         let status = wait_for(pump, &signals)?;
         if !libc::WIFSIGNALED(status) {
             return Ok(Role::Ended(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX)));

@@ -133,7 +133,7 @@ fn capture() -> Result<u8, Failure> {
 
     let (loaded, maps) = load::load(&config)?;
     let mut attached = attach::attach(loaded, maps, &config)?;
-    let prepared = uprobes::prepare(&config, &mut attached);
+    let mut prepared = uprobes::prepare(&config, &mut attached);
     let hello = hello::document(&attached.hooks, &config).to_string();
     if !attached.observes() {
         privilege::drop_all(config.user)?;
@@ -149,7 +149,12 @@ fn capture() -> Result<u8, Failure> {
     let needs = if prepared.is_some() { Needs::Uprobes } else { Needs::Nothing };
     let pump = Pump::new(attached, &config, output, stop)?;
     privilege::reduce(config.user, needs)?;
-    match keeper::keep(config.spare_outputs, needs)? {
+    let forget_candidates = || {
+        if let Some(prepared) = &mut prepared {
+            prepared.candidates.clear();
+        }
+    };
+    match keeper::keep(config.spare_outputs, needs, forget_candidates)? {
         Role::Pump(generation) => {
             deliver(pump, prepared, &config, needs, generation, &hello).map(|()| 0)
         }

@@ -58,6 +58,13 @@ pub struct Candidate {
     file: Result<Executable, Missing>,
 }
 
+impl Candidate {
+    /// Process, inode and path of the mapping.
+    pub fn place(&self) -> (u32, u64, &[u8]) {
+        (self.mapping.pid, self.mapping.inode, &self.mapping.path)
+    }
+}
+
 /// What was found in a file while it was as its stamp says.
 type Known = (Stamp, Option<Rc<Numbered>>);
 

@@ -1,5 +1,6 @@
 //! Phase 3b: uprobes. Prepared with all privileges, then attached by a thread of their own with few.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -36,12 +37,16 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// For a pump that a keeper has started: opens the rings, and looks at what runs now. It gives ids that no
-    /// earlier pump gave: the kernel's rings may still hold events with those.
+    /// For a pump that a keeper has started: opens the rings, and looks at what runs since the keeper has looked,
+    /// which could open more than a pump can. It gives ids that no earlier pump gave: the kernel's rings may still
+    /// hold events with those.
     pub fn renew(&mut self, generation: u32) -> Result<(), Failure> {
         self.rings = perf::open_rings()
             .map_err(|error| Failure::new("uprobes_failed", format!("perf rings: {error}")))?;
-        self.candidates = targets::scan(&self.wanted);
+        let mut now = targets::scan(&self.wanted);
+        let known: HashSet<_> = self.candidates.iter().map(Candidate::place).collect();
+        now.retain(|candidate| !known.contains(&candidate.place()));
+        self.candidates.append(&mut now);
         self.first_id = generation.saturating_mul(IDS_PER_GENERATION);
         Ok(())
     }
@@ -91,11 +96,9 @@ pub fn prepare(config: &Config, attached: &mut Attached) -> Option<Prepared> {
     let attaching = attaching.ok().filter(|_| !programs.is_empty())?;
     let rings = perf::open_rings().map_err(|error| no_rings(&error, attached)).ok()?;
     raise_descriptor_limit();
-    // Under a keeper each pump does both for itself (`renew`): such rings are not mapped in a fork.
-    let (rings, candidates) = match config.spare_outputs {
-        0 => (rings, targets::scan(&wanted)),
-        _ => (Vec::new(), Vec::new()),
-    };
+    // Under a keeper each pump opens its own (`renew`): such rings are not mapped in a fork.
+    let rings = if config.spare_outputs == 0 { rings } else { Vec::new() };
+    let candidates = targets::scan(&wanted);
     let descriptors = programs.into_iter().collect();
     let programs = Programs { attaching, descriptors };
     Some(Prepared { wanted, rings, candidates, programs, first_id: 0 })

@@ -6,15 +6,17 @@ import type { EvidenceRecord } from "../../src/evidence/record.ts";
 import { type BackgroundCapture, needsKernel, startCapture, trigger } from "./live.ts";
 
 const run = promisify(execFile);
-const FLOOD = ["--events", "file_open", "--comm", "open-loop"];
+/** No other test opens these. */
+const FLOODED = `/nonexistent-${process.pid}`;
+const FLOOD = ["--events", "file_open", "--path", FLOODED];
 
 async function opens(path: string, count: number): Promise<void> {
-  await run(trigger("open-loop"), [path, String(count)]);
+  await run(trigger("open-loop"), [`${FLOODED}/${path}`, String(count)]);
 }
 
 /** The program is itself loaded by opens. */
 function flooded(records: readonly EvidenceRecord[]): number {
-  return records.filter(({ event }) => "path" in event && event.path.startsWith("/nonexistent/")).length;
+  return records.filter(({ event }) => "path" in event && event.path.startsWith(FLOODED)).length;
 }
 
 async function killPump(capture: BackgroundCapture): Promise<void> {
@@ -29,11 +31,11 @@ describe("a probe that is killed or stopped", function () {
 
   it("in a flood: what it had taken is counted, and the capture goes on", async () => {
     const capture = await startCapture(FLOOD);
-    const flood = opens("/nonexistent/flood", 400_000);
+    const flood = opens("flood", 400_000);
     await sleep(100);
     await killPump(capture);
     await flood;
-    await opens("/nonexistent/afterwards", 1000);
+    await opens("afterwards", 1000);
     const { code, books, records, stderr } = await capture.stop();
     assert.equal(code, 0, stderr);
     assert.match(stderr, /the pump was killed by signal 9; a new one goes on where it was/);
@@ -47,11 +49,11 @@ describe("a probe that is killed or stopped", function () {
 
   it("while nothing happens: nothing is lost, and a recording stays whole", async () => {
     const capture = await startCapture(FLOOD);
-    await opens("/nonexistent/before", 100);
+    await opens("before", 100);
     await sleep(300);
     await killPump(capture);
-    await opens("/nonexistent/between", 100);
-    await opens("/nonexistent/after", 100);
+    await opens("between", 100);
+    await opens("after", 100);
     const { books, records } = await capture.stop();
     assert.equal(flooded(records), 300);
     assert.deepEqual(books[0]?.lost, {});
@@ -59,7 +61,7 @@ describe("a probe that is killed or stopped", function () {
 
   it("for good after three new starts, with the books of what came before", async () => {
     const capture = await startCapture(FLOOD);
-    await opens("/nonexistent/before", 100);
+    await opens("before", 100);
     for (let kills = 0; kills < 4; kills++) {
       await killPump(capture);
       await sleep(1000);
@@ -74,7 +76,7 @@ describe("a probe that is killed or stopped", function () {
     const capture = await startCapture(FLOOD);
     process.kill(Number(capture.keeper), "SIGKILL");
     await sleep(200);
-    await opens("/nonexistent/orphaned", 1000);
+    await opens("orphaned", 1000);
     const { code, books, records, stderr } = await capture.stop();
     assert.equal(code, 0, stderr);
     assert.match(stderr, /keeper was killed by SIGKILL/);
@@ -86,10 +88,10 @@ describe("a probe that is killed or stopped", function () {
     const capture = await startCapture([...FLOOD, "--ring-bytes", "1MiB"]);
     const pump = Number(await capture.pump());
     process.kill(pump, "SIGSTOP");
-    await opens("/nonexistent/stopped", 100_000);
+    await opens("stopped", 100_000);
     process.kill(pump, "SIGCONT");
     await sleep(500);
-    await opens("/nonexistent/continued", 1000);
+    await opens("continued", 1000);
     const { code, books, records, stderr } = await capture.stop();
     assert.equal(code, 0, stderr);
     const lost = Number(books[0]?.lost.ring_full);
