@@ -27,7 +27,12 @@ export type { RecordClock } from "./otlp/record-clock.ts";
 export type { Reversed } from "./otlp/to-evidence.ts";
 export { type EmitEvidenceOptions, emitEvidence } from "./sdk/emit-evidence.ts";
 export { parse, stringify, validate } from "./sdk/evidence.ts";
-export { createEvidenceLogExporter, type EvidenceLogExporterOptions } from "./sdk/evidence-log-exporter.ts";
+export {
+  createEvidenceLogExporter,
+  type EvidenceLogExporterOptions,
+  openEvidenceLogExporter,
+  type SpoolOptions,
+} from "./sdk/evidence-log-exporter.ts";
 export type {
   EvidenceLogExporter,
   LogExporterCounters,

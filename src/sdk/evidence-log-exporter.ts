@@ -3,9 +3,11 @@
  * variables that OpenTelemetry's own exporters take.
  */
 import { createSender } from "../delivery/create-sender.ts";
+import { openDiskQueue } from "../delivery/disk-queue.ts";
 import { createMemoryQueue, MEMORY_QUEUE_BYTES_MAX } from "../delivery/memory-queue.ts";
 import { type Environment, type OtlpOverrides, readOtlpOptions } from "../delivery/otlp-environment.ts";
 import type { OtlpCompression, OtlpProtocol } from "../delivery/otlp-options.ts";
+import type { Sender } from "../delivery/outcome.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { startLogExporter } from "./log-exporter.ts";
 import type { EvidenceLogExporter, LogExporterLimits } from "./log-exporter-options.ts";
@@ -35,22 +37,56 @@ export interface EvidenceLogExporterOptions extends LogExporterLimits {
   readonly report?: ((line: string) => void) | undefined;
 }
 
+/** A spool on disk; what it promises is in docs/delivery.md. */
+export interface SpoolOptions {
+  /** Made where it is missing; for this process's user alone, and for one exporter at a time. */
+  readonly directory: string;
+  /** Default 1 GiB. */
+  readonly bytesMax?: number | undefined;
+  /** When what was written is forced to disk. Default "interval". */
+  readonly fsync?: "always" | "interval" | "never" | undefined;
+  /** Default 1 s. */
+  readonly fsyncIntervalMs?: number | undefined;
+}
+
 /**
  * Makes an exporter for a BatchLogRecordProcessor or a SimpleLogRecordProcessor; nothing is connected yet. What
  * it promises is in docs/library.md. Throws RuntimeEvidenceError `usage` for options that make no sense, and
  * `not-found`, `not-permitted` or `io` for TLS files that can't be used.
  */
 export function createEvidenceLogExporter(options: EvidenceLogExporterOptions = {}): EvidenceLogExporter {
+  const resolved = resolve(options);
+  const queue = createMemoryQueue({ bytesMax: options.queueBytesMax ?? MEMORY_QUEUE_BYTES_MAX });
+  return startLogExporter({ ...options, ...resolved, queue });
+}
+
+/**
+ * The same over a spool on disk, so that what is queued outlives the process: what an earlier exporter left there is
+ * delivered first. `queueBytesMax` then limits what is kept in memory beside it.
+ * Rejects with what `createEvidenceLogExporter` throws, with `limit` where another exporter uses the spool, and with
+ * `not-permitted` or `io` where its directory can't be used.
+ */
+export async function openEvidenceLogExporter(
+  options: EvidenceLogExporterOptions & { readonly spool: SpoolOptions },
+): Promise<EvidenceLogExporter> {
+  const resolved = resolve(options);
+  let exporter: ReturnType<typeof startLogExporter> | undefined;
+  const queue = await openDiskQueue({
+    ...options.spool,
+    memoryBytesMax: options.queueBytesMax ?? MEMORY_QUEUE_BYTES_MAX,
+    onDropped: (request, reason) => exporter?.dropped(request, reason),
+    onTrouble: resolved.report,
+  });
+  exporter = startLogExporter({ ...options, ...resolved, queue, endSpool: () => queue.end() });
+  return exporter;
+}
+
+function resolve(options: EvidenceLogExporterOptions): { sender: Sender; report: (line: string) => void } {
   checkLimits(options);
   const report = options.report ?? warn;
   const { options: otlp, warnings } = readOtlpOptions(options.environment ?? process.env, overrides(options));
   warnings.forEach(report);
-  return startLogExporter({
-    ...options,
-    queue: createMemoryQueue({ bytesMax: options.queueBytesMax ?? MEMORY_QUEUE_BYTES_MAX }),
-    sender: createSender(otlp),
-    report,
-  });
+  return { sender: createSender(otlp, { onTrouble: report }), report };
 }
 
 function warn(line: string): void {

@@ -52,7 +52,7 @@ export interface LogExporterLimits {
   readonly onLoss?: ((loss: Loss) => void) | undefined;
 }
 
-/** Always: received = accepted + lost of all reasons + pending. */
+/** Always: received = accepted + lost of all reasons + pending + spooled. */
 export interface LogExporterCounters {
   /** Records given to `export`. */
   readonly recordsReceived: number;
@@ -62,6 +62,8 @@ export interface LogExporterCounters {
   readonly recordsLost: ReadonlyMap<string, number>;
   /** Taken over and on their way. */
   readonly recordsPending: number;
+  /** On disk at the end of `shutdown`: the next exporter with the same spool delivers them. */
+  readonly recordsSpooled: number;
   /** Tries of requests after the first. */
   readonly retries: number;
   /** Uncompressed size of what was acknowledged. */

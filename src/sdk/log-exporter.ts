@@ -4,13 +4,14 @@
  *
  *   export ──serialize──► batch being filled ──seal──► queue ──► N requests in flight ──► collector
  */
+import { randomBytes } from "node:crypto";
 import { context, diag } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode, suppressTracing } from "@opentelemetry/core";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import { BATCH_BYTES_MAX, type Batch, createBatch } from "../delivery/batch.ts";
 import { type Delivery, startDelivery } from "../delivery/delivery.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
-import type { DeliveryQueue } from "../delivery/queue.ts";
+import type { DeliveryQueue, RequestFacts } from "../delivery/queue.ts";
 import { createReport, REPORT_INTERVAL_MS, type Report } from "../delivery/report.ts";
 import type { Settlement } from "../delivery/settlement.ts";
 import { steadyUnixMs } from "../delivery/steady-clock.ts";
@@ -35,36 +36,44 @@ const UNDELIVERED = "undelivered";
 
 export interface LogExporterOptions extends LogExporterLimits {
   readonly queue: DeliveryQueue;
+  /** Where the queue is on disk: ends it. What is left then is not lost. */
+  readonly endSpool?: (() => Promise<void>) | undefined;
   readonly sender: Sender;
   /** Gets one line about each kind of trouble, at intervals. */
   readonly report: (line: string) => void;
 }
 
 /** Starts an exporter, which owns the queue and the sender. */
-export function startLogExporter(options: LogExporterOptions): EvidenceLogExporter {
+export function startLogExporter(options: LogExporterOptions): DurableLogExporter {
   return new DurableLogExporter(options);
 }
 
 /** A request that is sealed and not settled; `settled` resolves with whether all its records were accepted. */
 interface Unsettled {
+  readonly recordCount: number;
   readonly settled: Promise<boolean>;
   settle(accepted: boolean): void;
 }
 
-class DurableLogExporter implements EvidenceLogExporter {
+export class DurableLogExporter implements EvidenceLogExporter {
   readonly #options: LogExporterOptions;
   readonly #delivery: Delivery;
   readonly #batch: Batch;
   readonly #report: Report;
   readonly #lost = new Map<string, number>();
-  readonly #unsettled = new Map<SealedRequest, Unsettled>();
+  /** The stream that its requests are of: a spool may hold those of earlier exporters as well. */
+  readonly #streamId = randomBytes(8).toString("hex");
+  /** By their first sequence number: a request that was in a spool is another object when it is settled. */
+  readonly #unsettled = new Map<number, Unsettled>();
   /** Requests that wait for room in the queue. */
   readonly #offers = new Set<Promise<void>>();
   #parts: LogsPart[] = [];
   #batchBytes = 0;
   #offeredBytes = 0;
+  #sequence = 0;
   #received = 0;
   #accepted = 0;
+  #spooled = 0;
   #pending = 0;
   #ended: Promise<void> | undefined;
 
@@ -94,6 +103,7 @@ class DurableLogExporter implements EvidenceLogExporter {
       recordsAccepted: this.#accepted,
       recordsLost: new Map(this.#lost),
       recordsPending: this.#pending,
+      recordsSpooled: this.#spooled,
       retries,
       bytesAccepted,
     };
@@ -152,7 +162,17 @@ class DurableLogExporter implements EvidenceLogExporter {
     const offered = Promise.all(this.#offers);
     const leftMs = await timeLeft(offered, this.#options.shutdownTimeoutMs ?? FLUSH_TIMEOUT_MS);
     await this.#delivery.drain(leftMs);
-    for (const request of this.#unsettled.keys()) this.#drop(request, UNDELIVERED);
+    await this.#options.endSpool?.();
+    // The offers that waited are refused by now, and booked.
+    await Promise.all(this.#offers);
+    for (const [firstSequence, { recordCount }] of this.#unsettled) {
+      if (this.#options.endSpool === undefined) this.dropped({ recordCount, firstSequence }, UNDELIVERED);
+      else {
+        this.#spooled += recordCount;
+        this.#pending -= recordCount;
+        this.#forget(firstSequence, false);
+      }
+    }
   }
 
   #whenTaken(resultCallback: (result: ExportResult) => void): void {
@@ -196,13 +216,22 @@ class DurableLogExporter implements EvidenceLogExporter {
     const recordCount = this.#parts.reduce((sum, part) => sum + part.recordCount, 0);
     this.#parts = [];
     this.#batchBytes = 0;
-    const request = { body, recordCount, sealedAtUnixMs: steadyUnixMs() };
+    const firstSequence = this.#sequence + 1;
+    this.#sequence += recordCount;
+    const request: SealedRequest = {
+      body,
+      recordCount,
+      sealedAtUnixMs: steadyUnixMs(),
+      streamId: this.#streamId,
+      firstSequence,
+      lastSequence: this.#sequence,
+    };
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    this.#unsettled.set(request, { settled: promise, settle: resolve });
+    this.#unsettled.set(firstSequence, { recordCount, settled: promise, settle: resolve });
     this.#offeredBytes += body.byteLength;
     const offer = this.#options.queue
       .offer(request)
-      .catch((thrown) => this.#drop(request, UNDELIVERED, RuntimeEvidenceError.from(thrown).message))
+      .catch((thrown) => this.dropped(request, UNDELIVERED, RuntimeEvidenceError.from(thrown).message))
       .finally(() => {
         this.#offeredBytes -= body.byteLength;
         this.#offers.delete(offer);
@@ -211,26 +240,33 @@ class DurableLogExporter implements EvidenceLogExporter {
   }
 
   #settle({ request, acceptedRecords, rejectedRecords, lost, keptRecords, message }: Settlement): void {
-    // It is in the queue again, whole.
-    if (keptRecords > 0) return;
+    const { streamId, firstSequence = 0 } = request;
+    // It is in the queue again, whole; or of an earlier exporter, which has given account of it.
+    if (keptRecords > 0 || streamId !== this.#streamId) return;
     this.#accepted += acceptedRecords;
     this.#pending -= acceptedRecords;
     // The delivery has reported them.
     const said = message === "" ? undefined : message;
     for (const [reason, records] of lost) this.#book(reason, records, said);
     if (rejectedRecords > 0) this.#book(REJECTED, rejectedRecords, said);
-    this.#forget(request, acceptedRecords === request.recordCount);
+    this.#forget(firstSequence, acceptedRecords === request.recordCount);
   }
 
-  #drop(request: SealedRequest, reason: string, message?: string): void {
-    if (!this.#unsettled.has(request)) return;
-    this.#lose(reason, request.recordCount, message);
-    this.#forget(request, false);
+  /** A request is lost on this side of the collector; it is known by its first sequence number. */
+  dropped(
+    request: Pick<RequestFacts, "recordCount" | "firstSequence">,
+    reason: string,
+    message?: string,
+  ): void {
+    const { recordCount, firstSequence = 0 } = request;
+    if (!this.#unsettled.has(firstSequence)) return;
+    this.#lose(reason, recordCount, message);
+    this.#forget(firstSequence, false);
   }
 
-  #forget(request: SealedRequest, accepted: boolean): void {
-    this.#unsettled.get(request)?.settle(accepted);
-    this.#unsettled.delete(request);
+  #forget(firstSequence: number, accepted: boolean): void {
+    this.#unsettled.get(firstSequence)?.settle(accepted);
+    this.#unsettled.delete(firstSequence);
   }
 
   #lose(reason: string, records: number, message?: string): void {

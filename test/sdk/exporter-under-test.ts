@@ -70,9 +70,10 @@ export const bodies = (requests: readonly SealedRequest[]) =>
 export const numbers = (count: number, first = 0) =>
   Array.from({ length: count }, (_, index) => `${first + index}`);
 
-/** received = accepted + lost + pending, at any moment. */
+/** received = accepted + lost + pending + spooled, at any moment. */
 export function assertBooks(exporter: EvidenceLogExporter): void {
-  const { recordsReceived, recordsAccepted, recordsLost, recordsPending } = exporter.counters();
+  const { recordsReceived, recordsAccepted, recordsLost, recordsPending, recordsSpooled } =
+    exporter.counters();
   const lost = [...recordsLost.values()].reduce((sum, count) => sum + count, 0);
-  assert.equal(recordsReceived, recordsAccepted + lost + recordsPending);
+  assert.equal(recordsReceived, recordsAccepted + lost + recordsPending + recordsSpooled);
 }
