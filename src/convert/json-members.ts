@@ -21,8 +21,22 @@ export interface Member extends Range {
   readonly nameStart: number;
 }
 
+/**
+ * Where large values end, by where they start: whoever walks into a value after walking over it need not look
+ * at its bytes again.
+ */
+export type KnownEnds = Map<number, number>;
+
+/** Smaller values, and values further inside, are looked at again. */
+const KNOWN_BYTES_MIN = 16 * 1024;
+const KNOWN_DEPTH_MAX = 8;
+
 /** The members of the object at `start`; last the damage where there is some. */
-export function* membersOf(text: Buffer, start: number): Generator<Member | Damage, void, undefined> {
+export function* membersOf(
+  text: Buffer,
+  start: number,
+  ends: KnownEnds = new Map(),
+): Generator<Member | Damage, void, undefined> {
   let index = inkFrom(text, start);
   if (text[index] !== OPEN_BRACE) return yield { offset: index, reason: "expected a JSON object" };
   index = inkFrom(text, index + 1);
@@ -32,7 +46,7 @@ export function* membersOf(text: Buffer, start: number): Generator<Member | Dama
     const colon = inkFrom(text, nameEnd);
     if (text[colon] !== COLON) return yield { offset: colon, reason: "expected a colon" };
     const valueStart = inkFrom(text, colon + 1);
-    const end = valueEnd(text, valueStart);
+    const end = valueEnd(text, valueStart, ends);
     if (end === -1) return yield { offset: valueStart, reason: "expected a JSON value" };
     yield { name: text.toString("utf8", index + 1, nameEnd - 1), nameStart: index, start: valueStart, end };
     index = inkFrom(text, end);
@@ -43,11 +57,15 @@ export function* membersOf(text: Buffer, start: number): Generator<Member | Dama
 }
 
 /** The values of the array at `start`; last the damage where there is some. */
-export function* itemsOf(text: Buffer, start: number): Generator<Range | Damage, void, undefined> {
+export function* itemsOf(
+  text: Buffer,
+  start: number,
+  ends: KnownEnds = new Map(),
+): Generator<Range | Damage, void, undefined> {
   if (text[start] !== OPEN_BRACKET) return yield { offset: start, reason: "expected a JSON array" };
   let index = inkFrom(text, start + 1);
   while (text[index] !== CLOSE_BRACKET) {
-    const end = valueEnd(text, index);
+    const end = valueEnd(text, index, ends);
     if (end === -1) return yield { offset: index, reason: "expected a JSON value" };
     yield { start: index, end };
     index = inkFrom(text, end);
@@ -58,10 +76,13 @@ export function* itemsOf(text: Buffer, start: number): Generator<Range | Damage,
 }
 
 /** Just behind the value at `start`; -1 where there is none, or no end of it. Values inside are not checked. */
-function valueEnd(text: Buffer, start: number): number {
+function valueEnd(text: Buffer, start: number, ends: KnownEnds): number {
   const first = text[start];
   if (first === QUOTE) return stringEnd(text, start);
   if (first !== OPEN_BRACE && first !== OPEN_BRACKET) return wordEnd(text, start);
+  const known = ends.get(start);
+  if (known !== undefined) return known;
+  const starts: number[] = [];
   let depth = 0;
   for (let index = start; index < text.length; index++) {
     const byte = text[index] as number;
@@ -69,9 +90,12 @@ function valueEnd(text: Buffer, start: number): number {
       index = stringEnd(text, index) - 1;
       if (index < 0) return -1;
     } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      if (depth < KNOWN_DEPTH_MAX) starts[depth] = index;
       depth += 1;
     } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
       depth -= 1;
+      const opened = starts[depth];
+      if (opened !== undefined && index - opened >= KNOWN_BYTES_MIN) ends.set(opened, index + 1);
       if (depth === 0) return index + 1;
     }
   }

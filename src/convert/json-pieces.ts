@@ -1,6 +1,6 @@
 /** The levels of an OTLP logs request in JSON (opentelemetry-proto docs/specification.md, "JSON Protobuf Encoding"). */
 
-import { itemsOf, type Member, membersOf } from "./json-members.ts";
+import { itemsOf, type KnownEnds, type Member, membersOf } from "./json-members.ts";
 import type { RequestSyntax } from "./request-pieces.ts";
 
 /** By level, as they are written and as the Collector reads them too. */
@@ -16,20 +16,21 @@ const END = Buffer.from("]}");
 
 /** A child is an object of the array; own members are written as they stand. */
 export function jsonSyntax(request: Buffer): RequestSyntax {
+  const ends: KnownEnds = new Map();
   const isChildren = ({ name, start }: Member, depth: number) =>
     CHILD_NAMES[depth]?.includes(name) === true && request[start] === OPEN_BRACKET;
   return {
     *own(message, depth) {
       if (depth === 0) return;
-      for (const member of membersOf(request, message.start)) {
+      for (const member of membersOf(request, message.start, ends)) {
         if ("reason" in member) return;
         if (!isChildren(member, depth)) yield { start: member.nameStart, end: member.end };
       }
     },
     *children(message, depth) {
-      for (const member of membersOf(request, message.start)) {
+      for (const member of membersOf(request, message.start, ends)) {
         if ("reason" in member) yield member;
-        else if (isChildren(member, depth)) yield* itemsOf(request, member.start);
+        else if (isChildren(member, depth)) yield* itemsOf(request, member.start, ends);
       }
     },
     /** Nothing but a comma and whitespace may be between two items of one array. */

@@ -94,7 +94,8 @@ function* cut(
   for (const child of syntax.children(message, depth)) {
     const isDamage = "reason" in child;
     const childBytes = isDamage ? 0 : child.end - child.start;
-    const records = isDamage ? 0 : countRecords(syntax, child, depth + 1, pieceRecordsMax);
+    const isTooLarge = childBytes > pieceBytesMax;
+    const records = isDamage || isTooLarge ? 0 : countRecords(syntax, child, depth + 1, pieceRecordsMax);
     const isFull = batch.byteCount + childBytes > pieceBytesMax || batchRecords + records > pieceRecordsMax;
     if (!batch.isEmpty && (isDamage || batch.isFull || isFull)) {
       yield pieceOf(batch);
@@ -102,7 +103,7 @@ function* cut(
       batchRecords = 0;
     }
     if (isDamage) yield child;
-    else if (depth < DEPTH_OF_SCOPE_LOGS && (childBytes > pieceBytesMax || records > pieceRecordsMax)) {
+    else if (depth < DEPTH_OF_SCOPE_LOGS && (isTooLarge || records > pieceRecordsMax)) {
       yield* cut(cutting, child, depth + 1, (inner) => wrap([inner]));
     } else if (childBytes > recordBytesMax) yield overLimit(child, "log record", recordBytesMax);
     else {
