@@ -46,8 +46,9 @@ export async function startProbe(
     if (diagnostic.level === "error") lastError = diagnostic.message;
     onDiagnostic(diagnostic);
   });
+  let isKilled = false;
   child.once("exit", (_, signal) => {
-    if (signal !== null) onDiagnostic(keeperKilled(signal));
+    if (signal !== null && !isKilled) onDiagnostic(keeperKilled(signal));
   });
   child.once("close", (code, signal) => settle(settled, code, signal, lastError));
   await spawned(child, path);
@@ -63,7 +64,10 @@ export async function startProbe(
     pid: child.pid as number,
     chunks: oneAfterAnother(outputs),
     stop: () => stdin.end(),
-    kill: () => killGroup(child.pid as number),
+    kill: () => {
+      isKilled = true;
+      killGroup(child.pid as number);
+    },
     ended: settled.promise,
   };
 }

@@ -62,6 +62,8 @@ export interface ProbeBalance {
 
 class Account {
   kernel: KernelCounts = { seen: 0n, emitted: 0n, filtered: 0n, lost: new Map() };
+  /** When the kernel's counts were taken, where they ever were. */
+  countedAtUnixMs: number | undefined;
   received = 0;
   exported = 0;
   spooled = 0;
@@ -71,6 +73,7 @@ class Account {
 /** Counts per probe, by name. */
 export class Ledger {
   readonly #accounts = new Map<string, Account>();
+  #lacksFinalCounts = false;
 
   constructor(probes: readonly string[]) {
     for (const probe of probes) this.#accounts.set(probe, new Account());
@@ -79,7 +82,9 @@ export class Ledger {
   /** Takes the kernel's latest totals; those of a probe that is not captured are all zero and left out. */
   kernel(probe: string, counts: KernelCounts): void {
     const account = this.#accounts.get(probe);
-    if (account !== undefined) account.kernel = counts;
+    if (account === undefined) return;
+    account.kernel = counts;
+    account.countedAtUnixMs = Date.now();
   }
 
   /** The frames of `count` events were read. */
@@ -108,6 +113,7 @@ export class Ledger {
    * `not_received`. For a recording without kernel counters, what was read is what was seen.
    */
   close(kernelCountsFinal: boolean): void {
+    this.#lacksFinalCounts = !kernelCountsFinal;
     for (const account of this.#accounts.values()) {
       const read = BigInt(account.received) + BigInt(account.lost.get("not_received") ?? 0);
       const missing = account.kernel.emitted - read;
@@ -118,6 +124,17 @@ export class Ledger {
         account.kernel = { ...account.kernel, seen: seen - missing, emitted: emitted - missing };
       }
     }
+  }
+
+  /**
+   * Probes that ended without their final counts, and when they counted last: how many events they had after that,
+   * nobody knows. None before the books are closed.
+   */
+  uncounted(): { probe: string; sinceUnixMs: number }[] {
+    if (!this.#lacksFinalCounts) return [];
+    return [...this.#accounts].flatMap(([probe, { countedAtUnixMs: sinceUnixMs }]) =>
+      sinceUnixMs === undefined ? [] : [{ probe, sinceUnixMs }],
+    );
   }
 
   /** The line of each probe, in the order given at construction. */

@@ -10,7 +10,7 @@ import { frameProbe } from "../frames/header.ts";
 import { toRecord } from "../frames/to-record.ts";
 import type { Ledger } from "../health/ledger.ts";
 import { lossDelta } from "../health/loss.ts";
-import type { Loss } from "../health/loss-registry.ts";
+import { type Loss, PROBE_DOWN } from "../health/loss-registry.ts";
 import { streamCountsOf } from "../health/stream-counts.ts";
 import { encodeRecord } from "../otlp/encode-record.ts";
 import type { EncodedResource, ResourceSource } from "../otlp/resource.ts";
@@ -99,9 +99,10 @@ export class OtlpSink implements EventSink {
   }
 }
 
-/** What the books say was lost before it got here, since the last look. */
+/** What the books say was lost before it got here, since the last look; at the end also from when on they say nothing. */
 function lossFinder(ledger: Ledger): () => readonly Loss[] {
   let before = ledger.balances();
+  let isUncountedTold = false;
   let firstTimeUnixNano = BigInt(Date.now()) * 1_000_000n;
   return () => {
     const after = ledger.balances();
@@ -109,6 +110,17 @@ function lossFinder(ledger: Ledger): () => readonly Loss[] {
     const losses = lossDelta(before, after, { firstTimeUnixNano, lastTimeUnixNano });
     before = after;
     firstTimeUnixNano = lastTimeUnixNano;
+    for (const { probe, sinceUnixMs } of isUncountedTold ? [] : ledger.uncounted()) {
+      isUncountedTold = true;
+      const sinceUnixNano = BigInt(sinceUnixMs) * 1_000_000n;
+      losses.push({
+        reason: PROBE_DOWN,
+        probe,
+        count: 0n,
+        firstTimeUnixNano: sinceUnixNano,
+        lastTimeUnixNano,
+      });
+    }
     return losses;
   };
 }

@@ -96,6 +96,8 @@ export interface VerifiedStream {
   readonly missing: number;
   readonly unexplained: number;
   readonly explained: Readonly<Record<string, number>>;
+  /** How often the stream says that nobody knows what its probe saw. */
+  readonly probeDownTimes: number;
   readonly unnumbered: readonly { reason: string; probe: string; count: number }[];
 }
 
