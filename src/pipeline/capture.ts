@@ -82,7 +82,12 @@ export async function startLiveCapture(
   const prepared = await prepareSinks(options.sinks, ledger);
   const recording = options.recordPath === undefined ? undefined : await openRecording(options.recordPath);
   const command = options.command && (await launchCommand(probePath, options.command));
-  const source = await startProbe(probePath, probeConfig(options, command), observer.onDiagnostic);
+  const source = await startProbe(probePath, probeConfig(options, command), observer.onDiagnostic).catch(
+    (error: unknown) => {
+      command?.release();
+      throw error;
+    },
+  );
   const sinks = await startSinks(prepared, options).catch((error: unknown) => {
     source.kill();
     command?.release();
@@ -116,7 +121,8 @@ export async function startLiveCapture(
 async function startSinks(prepared: PreparedSinks, { sinks, account }: LiveCaptureOptions): Promise<Sinks> {
   if (isRoot()) {
     const { spool } = sinks.delivery.queue;
-    if (spool !== undefined) await prepareSpoolDirectory(spool.directory, account);
+    const isSent = sinks.otlp !== undefined && sinks.otlp !== "discard";
+    if (isSent && spool !== undefined) await prepareSpoolDirectory(spool.directory, account);
     giveUpRoot(account);
   }
   return prepared.start();
