@@ -71,6 +71,7 @@ class Account {
 /** Counts per probe, by name. */
 export class Ledger {
   readonly #accounts = new Map<string, Account>();
+  #uncountedSinceUnixNano: bigint | undefined;
 
   constructor(probes: readonly string[]) {
     for (const probe of probes) this.#accounts.set(probe, new Account());
@@ -101,6 +102,15 @@ export class Ledger {
   lost(probe: string, reason: ExportLossReason, count: number): void {
     const { lost } = this.#account(probe);
     lost.set(reason, (lost.get(reason) ?? 0) + count);
+  }
+
+  /** What the kernel did from then on nobody has counted: the last counts are older than the end. */
+  uncounted(sinceUnixNano: bigint): void {
+    this.#uncountedSinceUnixNano = sinceUnixNano;
+  }
+
+  get uncountedSinceUnixNano(): bigint | undefined {
+    return this.#uncountedSinceUnixNano;
   }
 
   /**

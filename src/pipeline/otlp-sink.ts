@@ -10,13 +10,14 @@ import { frameProbe } from "../frames/header.ts";
 import { toRecord } from "../frames/to-record.ts";
 import type { Ledger } from "../health/ledger.ts";
 import { lossDelta } from "../health/loss.ts";
-import type { Loss } from "../health/loss-registry.ts";
+import { type Loss, PROBE_DOWN } from "../health/loss-registry.ts";
 import { streamCountsOf } from "../health/stream-counts.ts";
 import { encodeRecord } from "../otlp/encode-record.ts";
 import type { EncodedResource, ResourceSource } from "../otlp/resource.ts";
 import type { OutletDelivery } from "./delivery-tuning.ts";
 import type { EventSink } from "./event-sink.ts";
 import { type OtlpOutlet, openOtlpOutlet } from "./otlp-outlet.ts";
+import { CONTROL } from "./record-tally.ts";
 
 export interface OtlpSinkOptions extends OutletDelivery {
   resources: ResourceSource;
@@ -103,12 +104,19 @@ export class OtlpSink implements EventSink {
 function lossFinder(ledger: Ledger): () => readonly Loss[] {
   let before = ledger.balances();
   let firstTimeUnixNano = BigInt(Date.now()) * 1_000_000n;
+  let isDownTold = false;
   return () => {
     const after = ledger.balances();
     const lastTimeUnixNano = BigInt(Date.now()) * 1_000_000n;
     const losses = lossDelta(before, after, { firstTimeUnixNano, lastTimeUnixNano });
     before = after;
     firstTimeUnixNano = lastTimeUnixNano;
+    const downSince = ledger.uncountedSinceUnixNano;
+    if (downSince !== undefined && !isDownTold) {
+      isDownTold = true;
+      const window = { firstTimeUnixNano: downSince, lastTimeUnixNano };
+      losses.push({ reason: PROBE_DOWN, probe: CONTROL, count: 0n, ...window });
+    }
     return losses;
   };
 }
