@@ -35,6 +35,9 @@ export interface CaptureObserver {
   onDiagnostic(diagnostic: Diagnostic): void;
 }
 
+/** How long a probe may take for its last frames and counts when nothing waits for a collector any more. */
+const ABORTED_PROBE_MS = 2000;
+
 export interface LiveCaptureOptions {
   sinks: SinkOptions;
   events: CapturedEvent[];
@@ -153,6 +156,7 @@ class Pump {
   readonly #shutdownTimeoutMs: number;
   #deadlineMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #killTimer: NodeJS.Timeout | undefined;
 
   constructor(source: FrameSource, sinks: Sinks, shutdownTimeoutMs: number) {
     this.#source = source;
@@ -170,8 +174,9 @@ class Pump {
 
   /** Neither the source nor a sink is waited for any longer: a probe may be stopped, a collector dead. */
   readonly abort = (): void => {
-    this.#source.kill();
     for (const sink of this.#sinks.all) sink.abort();
+    // With sinks that wait for nobody, one that runs is done in no time, and its counts are the kernel's last word.
+    this.#killTimer ??= setTimeout(() => this.#source.kill(), ABORTED_PROBE_MS);
   };
 
   async run(ledger: Ledger, onHello: (hello: Hello) => void): Promise<FrameDamage> {
@@ -190,6 +195,7 @@ class Pump {
     } finally {
       // Also after a failure: what was read before it is delivered.
       this.stop();
+      clearTimeout(this.#killTimer);
       for (const sink of all) {
         const timeLeftMs = Math.max(0, (this.#deadlineMs ?? 0) - performance.now());
         await sink.end(timeLeftMs).catch((error: unknown) => {
@@ -209,6 +215,8 @@ function probeConfig(options: LiveCaptureOptions, command: LaunchedCommand | und
   return {
     probes: options.events,
     own_processes: own,
+    // It is ended before, where sinks take longer.
+    drain_timeout_ms: options.shutdownTimeoutMs + 2 * ABORTED_PROBE_MS,
     filters: { ...filters, tree },
     ...uprobes,
     ...(options.ringBytes === undefined ? {} : { events_ring_bytes: options.ringBytes }),
