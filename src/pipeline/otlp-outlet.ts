@@ -119,6 +119,8 @@ export class OtlpOutlet implements RequestOutlet {
   /** The lowest of those that the queue has dropped. */
   #firstDropped = Number.POSITIVE_INFINITY;
   #hasBegun = false;
+  /** Whether the spool knows that the stream has begun. */
+  #isMarked = false;
   #sequence = 0;
   #firstSequence = 1;
   #lookAtMs = 0;
@@ -163,6 +165,7 @@ export class OtlpOutlet implements RequestOutlet {
     this.#earlier.recovered = records;
     if (this.#reports === undefined) return;
     await disk.beginStream(this.#options.streamId);
+    this.#isMarked = true;
     for (const streamId of unendedStreams) {
       this.#sayBeginning();
       this.#reports.unended(streamId, streams.get(streamId)?.lastSequence);
@@ -231,8 +234,8 @@ export class OtlpOutlet implements RequestOutlet {
     const isEnded = this.#offers.size === 0;
     this.#isDraining = true;
     await this.#delivery.drain(leftMs());
-    const saysItsEnd = this.#reports !== undefined && isEnded && this.#lastLost < this.#sequence;
-    if (saysItsEnd) await disk?.endStream(this.#options.streamId);
+    if (this.#isMarked && isEnded && this.#lastLost < this.#sequence)
+      await disk?.endStream(this.#options.streamId);
     await disk?.end();
     // The offers that waited are refused by now, and booked.
     await Promise.all(this.#offers);
