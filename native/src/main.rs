@@ -147,9 +147,9 @@ fn capture() -> Result<u8, Failure> {
         });
     }
     let needs = if prepared.is_some() { Needs::Uprobes } else { Needs::Nothing };
-    let pump = Pump::new(attached, &config, output, stop)?;
+    let mut pump = Pump::new(attached, &config, output, stop)?;
     privilege::reduce(config.user, needs)?;
-    match keeper::keep(config.spare_outputs, needs)? {
+    match keeper::keep(config.spare_outputs, needs, || pump.detach())? {
         Role::Pump(generation) => {
             deliver(pump, prepared, &config, needs, generation, &hello).map(|()| 0)
         }
