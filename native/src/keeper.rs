@@ -9,6 +9,9 @@
 //!         ──fork──► pump 1 ──► first spare output     begins with a hello frame of its own
 //! ```
 //!
+//! A program runs for as long as one of the two holds its link. So the keeper lets go when the run has to end, by
+//! the same signs as its pump: with a keeper that goes on holding, events would come without end.
+//!
 //! Each pump has an output to itself, so that a torn frame is the end of a stream and never runs into the
 //! next pump's frames. There are as many new tries as there are spare outputs.
 
@@ -35,12 +38,25 @@ pub enum Role {
     Ended(u8),
 }
 
+/// What a keeper holds for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Files of running processes, for the first pump: it has them now.
+    Candidates,
+    /// What is attached: the run has to end.
+    Links,
+}
+
 /// Starts the pump, and starts it again for as long as there are spare outputs. Comes back in each pump, and
 /// once in the keeper. Without spare outputs this process is itself the pump.
 ///
-/// The process must have one thread. SIGTERM and SIGINT must be blocked; the keeper hands them on. `started` is
-/// called in the keeper when there is a pump, to let go of what only the first one needs.
-pub fn keep(spare_outputs: u32, needs: Needs, mut started: impl FnMut()) -> Result<Role, Failure> {
+/// The process must have one thread. SIGTERM and SIGINT must be blocked; the keeper hands them on.
+/// `release` is called in the keeper with what it is to let go of, perhaps more than once.
+pub fn keep(
+    spare_outputs: u32,
+    needs: Needs,
+    mut release: impl FnMut(Release),
+) -> Result<Role, Failure> {
     if spare_outputs == 0 {
         return Ok(Role::Pump(0));
     }
@@ -58,8 +74,8 @@ pub fn keep(spare_outputs: u32, needs: Needs, mut started: impl FnMut()) -> Resu
             pump => pump,
         };
         close(output_of(generation));
-        started();
-        let status = wait_for(pump, &signals)?;
+        release(Release::Candidates);
+        let status = wait_for(pump, &signals, &mut || release(Release::Links))?;
         if !libc::WIFSIGNALED(status) {
             return Ok(Role::Ended(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX)));
         }
@@ -126,7 +142,7 @@ fn blocked_signals() -> Result<OwnedFd, Failure> {
 }
 
 /// Hands signals on until the pump has ended; its wait status.
-fn wait_for(pump: pid_t, signals: &OwnedFd) -> Result<c_int, Failure> {
+fn wait_for(pump: pid_t, signals: &OwnedFd, let_go: &mut impl FnMut()) -> Result<c_int, Failure> {
     // SAFETY: pidfd_open takes no pointer.
     let ended = unsafe { libc::syscall(libc::SYS_pidfd_open, pump, 0) };
     let Some(ended) = RawFd::try_from(ended).ok().filter(|fd| *fd >= 0) else {
@@ -134,13 +150,24 @@ fn wait_for(pump: pid_t, signals: &OwnedFd) -> Result<c_int, Failure> {
     };
     // SAFETY: a new descriptor that nobody else owns.
     let ended = unsafe { OwnedFd::from_raw_fd(ended) };
+    // Only its end: what is in it is the pump's to read. poll(2) skips negative descriptors.
+    let mut stdin = libc::STDIN_FILENO;
     loop {
-        let watch = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut watched = [watch(ended.as_raw_fd()), watch(signals.as_raw_fd())];
-        // SAFETY: the array has two entries.
-        unsafe { libc::poll(watched.as_mut_ptr(), 2, -1) };
+        let watch = |fd, events| libc::pollfd { fd, events, revents: 0 };
+        let mut watched = [
+            watch(ended.as_raw_fd(), libc::POLLIN),
+            watch(signals.as_raw_fd(), libc::POLLIN),
+            watch(stdin, libc::POLLRDHUP),
+        ];
+        // SAFETY: the array has three entries.
+        unsafe { libc::poll(watched.as_mut_ptr(), 3, -1) };
+        if watched[2].revents != 0 {
+            stdin = -1;
+            let_go();
+        }
         if watched[1].revents != 0 {
             drain(signals);
+            let_go();
             // SAFETY: kill takes no pointer. The pump is not waited for yet, so its pid is its own.
             unsafe { libc::kill(pump, libc::SIGTERM) };
         }

@@ -70,7 +70,7 @@ use std::rc::Rc;
 
 use config::Config;
 use diagnostics::{Exit, Failure};
-use keeper::Role;
+use keeper::{Release, Role};
 use output::Output;
 use privilege::Needs;
 use pump::Pump;
@@ -147,14 +147,14 @@ fn capture() -> Result<u8, Failure> {
         });
     }
     let needs = if prepared.is_some() { Needs::Uprobes } else { Needs::Nothing };
-    let pump = Pump::new(attached, &config, output, stop)?;
+    let mut pump = Pump::new(attached, &config, output, stop)?;
     privilege::reduce(config.user, needs)?;
-    let forget_candidates = || {
-        if let Some(prepared) = &mut prepared {
-            prepared.candidates.clear();
-        }
+    let release = |what| match (what, &mut prepared) {
+        (Release::Links, _) => pump.detach(),
+        (Release::Candidates, Some(prepared)) => prepared.candidates.clear(),
+        (Release::Candidates, None) => {}
     };
-    match keeper::keep(config.spare_outputs, needs, forget_candidates)? {
+    match keeper::keep(config.spare_outputs, needs, release)? {
         Role::Pump(generation) => {
             deliver(pump, prepared, &config, needs, generation, &hello).map(|()| 0)
         }

@@ -128,6 +128,11 @@ impl Pump {
         Ok(())
     }
 
+    /// Lets go of what is attached: it ends when the keeper and its pump both have.
+    pub fn detach(&mut self) {
+        self.attached.detach();
+    }
+
     /// Attaches to what already runs, and from then on to what starts.
     pub fn add_uprobes(&mut self, mut uprobes: Uprobes, symbolize: bool) {
         let notices = uprobes.notices.take();
@@ -277,19 +282,27 @@ impl Pump {
         self.counters.totals(&self.output.borrow().broken_samples)
     }
 
+    fn final_totals(&mut self) -> CountersBody {
+        let mut totals = self.totals();
+        counters::count_unfinished(&mut totals, self.counters.pending_opens());
+        totals
+    }
+
     /// Detaches, delivers what the rings still hold, and closes the books.
     fn finish(&mut self) -> Result<(), OutputError> {
         if let Some(uprobes) = &mut self.uprobes {
             uprobes.end();
         }
-        self.attached.detach();
+        self.detach();
         let detached = Instant::now();
         let totals = loop {
             while self.round()? != Round::Empty {}
-            let mut totals = self.totals();
-            counters::count_unfinished(&mut totals, self.counters.pending_opens());
+            let totals = self.final_totals();
+            // An event may have been emitted between the last look and the count, or the keeper not have let go.
+            while self.round()? != Round::Empty {}
             let balanced = counters::balanced(&totals);
-            if balanced || detached.elapsed() > SETTLE_TIMEOUT {
+            let settled = balanced && counters::equal(&totals, &self.final_totals());
+            if settled || detached.elapsed() > SETTLE_TIMEOUT {
                 if !balanced {
                     let message = "the counters do not add up: events were seen without a result";
                     diagnostics::warn("counters_unbalanced", message, json!({}));
@@ -303,8 +316,6 @@ impl Pump {
             let message = "samples of the rings were no frames; they count as unrepresentable";
             diagnostics::error("broken_samples", message, json!({ "count": broken }));
         }
-        // An event may have been emitted between the last look and the last count.
-        while self.round()? != Round::Empty {}
         let mut output = self.output.borrow_mut();
         output.push(&frame::counters(&totals, true))?;
         output.flush()

@@ -69,6 +69,8 @@ export interface ProbeConfig extends UprobeOptions {
   probes: CapturedEvent[];
   events_ring_bytes?: number;
   exec_ring_bytes?: number;
+  /** How long the probe may take to hand over what it has, once it is to end. */
+  drain_timeout_ms?: number;
   /** How many more pipes the probe was started with, for when it is killed. */
   spare_outputs?: number;
   own_processes: number[];

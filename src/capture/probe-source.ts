@@ -39,16 +39,17 @@ export async function startProbe(
 ): Promise<ProbeSource> {
   const spares = Array<"pipe">(PROBE_RESTARTS_MAX).fill("pipe");
   const child = spawn(path, [], { stdio: ["pipe", "pipe", "pipe", ...spares], detached: true });
+  const outputs = [child.stdout, ...child.stdio.slice(3)] as Readable[];
+  const reading = { isBegun: false, isKilled: false };
   const settled = Promise.withResolvers<void>();
   settled.promise.catch(() => {}); // whoever reads `ended` gets the error; nobody must not crash the process
   let lastError: string | undefined;
   watchDiagnostics(child.stderr as Readable, (diagnostic) => {
     if (diagnostic.level === "error") lastError = diagnostic.message;
-    onDiagnostic(diagnostic);
+    if (!reading.isKilled) onDiagnostic(diagnostic);
   });
-  let isKilled = false;
   child.once("exit", (_, signal) => {
-    if (signal !== null && !isKilled) onDiagnostic(keeperKilled(signal));
+    if (signal !== null && !reading.isKilled) onDiagnostic(keeperKilled(signal));
   });
   child.once("close", (code, signal) => settle(settled, code, signal, lastError));
   await spawned(child, path);
@@ -58,22 +59,28 @@ export async function startProbe(
   (child as { stdin: Writable | null }).stdin = null;
   stdin.on("error", () => {}); // EPIPE: the probe has ended, which `close` tells with its reason
   stdin.write(`${JSON.stringify({ ...config, spare_outputs: PROBE_RESTARTS_MAX })}\n`);
-  const outputs = [child.stdout, ...child.stdio.slice(3)] as Readable[];
   return {
     name: "probe",
     pid: child.pid as number,
-    chunks: oneAfterAnother(outputs),
+    chunks: oneAfterAnother(outputs, reading),
     stop: () => stdin.end(),
     kill: () => {
-      isKilled = true;
+      reading.isKilled = true;
       killGroup(child.pid as number);
+      // A probe that loads is still root and out of reach of whom this process has become: it ends with its stdin.
+      stdin.destroy();
+      if (!reading.isBegun) for (const output of outputs) output.destroy();
     },
     ended: settled.promise,
   };
 }
 
 /** What each output gives, to its end. Those that are never used end with the probe. */
-async function* oneAfterAnother(outputs: readonly Readable[]): AsyncGenerator<Buffer | typeof RESTARTED> {
+async function* oneAfterAnother(
+  outputs: readonly Readable[],
+  reading: { isBegun: boolean },
+): AsyncGenerator<Buffer | typeof RESTARTED> {
+  reading.isBegun = true;
   try {
     for (const [index, output] of outputs.entries()) {
       let first = index > 0;
@@ -88,12 +95,12 @@ async function* oneAfterAnother(outputs: readonly Readable[]): AsyncGenerator<Bu
   }
 }
 
-/** Keeper and pump: the session of the probe is its own. They are of this process's user by now. */
+/** Keeper and pump: the session of the probe is its own. Once it has loaded they are of this process's user. */
 function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // ended already
+    // ended already, or not of our user yet
   }
 }
 

@@ -4,6 +4,7 @@
 import { once } from "node:events";
 import { constants, createWriteStream, type WriteStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { finished } from "node:stream/promises";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { FrameSplitter } from "../frames/split.ts";
 import { type FrameSource, RESTARTED } from "./source.ts";
@@ -55,11 +56,12 @@ async function* recorded(chunks: FrameSource["chunks"], recording: Recording): F
       splitter.push(chunk, () => {});
       recordedBytes += chunk.length;
       if (!stream.write(chunk)) await drained(stream);
+      check();
     }
     yield chunk;
   }
   stream.end();
-  await once(stream, "close");
+  await finished(stream).catch(() => {});
   check();
 }
 
@@ -67,8 +69,11 @@ async function* recorded(chunks: FrameSource["chunks"], recording: Recording): F
 async function drained(stream: WriteStream): Promise<void> {
   const settled = new AbortController();
   const { signal } = settled;
-  await Promise.race([once(stream, "drain", { signal }), once(stream, "close", { signal })]);
+  // What it failed with is told by `check`.
+  const events = [once(stream, "drain", { signal }), once(stream, "close", { signal })];
+  await Promise.race(events).catch(() => {});
   settled.abort();
+  await Promise.allSettled(events);
 }
 
 async function cut({ file, stream, check }: Recording, lengthBytes: number): Promise<void> {

@@ -62,8 +62,6 @@ export interface ProbeBalance {
 
 class Account {
   kernel: KernelCounts = { seen: 0n, emitted: 0n, filtered: 0n, lost: new Map() };
-  /** When the kernel's counts were taken, where they ever were. */
-  countedAtUnixMs: number | undefined;
   received = 0;
   exported = 0;
   spooled = 0;
@@ -73,7 +71,7 @@ class Account {
 /** Counts per probe, by name. */
 export class Ledger {
   readonly #accounts = new Map<string, Account>();
-  #lacksFinalCounts = false;
+  #uncountedSinceUnixNano: bigint | undefined;
 
   constructor(probes: readonly string[]) {
     for (const probe of probes) this.#accounts.set(probe, new Account());
@@ -82,9 +80,7 @@ export class Ledger {
   /** Takes the kernel's latest totals; those of a probe that is not captured are all zero and left out. */
   kernel(probe: string, counts: KernelCounts): void {
     const account = this.#accounts.get(probe);
-    if (account === undefined) return;
-    account.kernel = counts;
-    account.countedAtUnixMs = Date.now();
+    if (account !== undefined) account.kernel = counts;
   }
 
   /** The frames of `count` events were read. */
@@ -108,12 +104,20 @@ export class Ledger {
     lost.set(reason, (lost.get(reason) ?? 0) + count);
   }
 
+  /** What the kernel did from then on nobody has counted: the last counts are older than the end. */
+  uncounted(sinceUnixNano: bigint): void {
+    this.#uncountedSinceUnixNano = sinceUnixNano;
+  }
+
+  get uncountedSinceUnixNano(): bigint | undefined {
+    return this.#uncountedSinceUnixNano;
+  }
+
   /**
    * Closes the books when nothing more can arrive: what the kernel emitted and nobody read is lost as
    * `not_received`. For a recording without kernel counters, what was read is what was seen.
    */
   close(kernelCountsFinal: boolean): void {
-    this.#lacksFinalCounts = !kernelCountsFinal;
     for (const account of this.#accounts.values()) {
       const read = BigInt(account.received) + BigInt(account.lost.get("not_received") ?? 0);
       const missing = account.kernel.emitted - read;
@@ -124,17 +128,6 @@ export class Ledger {
         account.kernel = { ...account.kernel, seen: seen - missing, emitted: emitted - missing };
       }
     }
-  }
-
-  /**
-   * Probes that ended without their final counts, and when they counted last: how many events they had after that,
-   * nobody knows. None before the books are closed.
-   */
-  uncounted(): { probe: string; sinceUnixMs: number }[] {
-    if (!this.#lacksFinalCounts) return [];
-    return [...this.#accounts].flatMap(([probe, { countedAtUnixMs: sinceUnixMs }]) =>
-      sinceUnixMs === undefined ? [] : [{ probe, sinceUnixMs }],
-    );
   }
 
   /** The line of each probe, in the order given at construction. */

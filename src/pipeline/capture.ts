@@ -35,6 +35,9 @@ export interface CaptureObserver {
   onDiagnostic(diagnostic: Diagnostic): void;
 }
 
+/** How long a probe may take for its last frames and counts when nothing waits for a collector any more. */
+const ABORTED_PROBE_MS = 2000;
+
 export interface LiveCaptureOptions {
   sinks: SinkOptions;
   events: CapturedEvent[];
@@ -82,7 +85,12 @@ export async function startLiveCapture(
   const prepared = await prepareSinks(options.sinks, ledger);
   const recording = options.recordPath === undefined ? undefined : await openRecording(options.recordPath);
   const command = options.command && (await launchCommand(probePath, options.command));
-  const source = await startProbe(probePath, probeConfig(options, command), observer.onDiagnostic);
+  const source = await startProbe(probePath, probeConfig(options, command), observer.onDiagnostic).catch(
+    (error: unknown) => {
+      command?.release();
+      throw error;
+    },
+  );
   const sinks = await startSinks(prepared, options).catch((error: unknown) => {
     source.kill();
     command?.release();
@@ -116,7 +124,8 @@ export async function startLiveCapture(
 async function startSinks(prepared: PreparedSinks, { sinks, account }: LiveCaptureOptions): Promise<Sinks> {
   if (isRoot()) {
     const { spool } = sinks.delivery.queue;
-    if (spool !== undefined) await prepareSpoolDirectory(spool.directory, account);
+    const isSent = sinks.otlp !== undefined && sinks.otlp !== "discard";
+    if (isSent && spool !== undefined) await prepareSpoolDirectory(spool.directory, account);
     giveUpRoot(account);
   }
   return prepared.start();
@@ -147,6 +156,7 @@ class Pump {
   readonly #shutdownTimeoutMs: number;
   #deadlineMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #killTimer: NodeJS.Timeout | undefined;
 
   constructor(source: FrameSource, sinks: Sinks, shutdownTimeoutMs: number) {
     this.#source = source;
@@ -164,8 +174,9 @@ class Pump {
 
   /** Neither the source nor a sink is waited for any longer: a probe may be stopped, a collector dead. */
   readonly abort = (): void => {
-    this.#source.kill();
     for (const sink of this.#sinks.all) sink.abort();
+    // With sinks that wait for nobody, one that runs is done in no time, and its counts are the kernel's last word.
+    this.#killTimer ??= setTimeout(() => this.#source.kill(), ABORTED_PROBE_MS);
   };
 
   async run(ledger: Ledger, onHello: (hello: Hello) => void): Promise<FrameDamage> {
@@ -184,6 +195,7 @@ class Pump {
     } finally {
       // Also after a failure: what was read before it is delivered.
       this.stop();
+      clearTimeout(this.#killTimer);
       for (const sink of all) {
         const timeLeftMs = Math.max(0, (this.#deadlineMs ?? 0) - performance.now());
         await sink.end(timeLeftMs).catch((error: unknown) => {
@@ -203,6 +215,8 @@ function probeConfig(options: LiveCaptureOptions, command: LaunchedCommand | und
   return {
     probes: options.events,
     own_processes: own,
+    // It is ended before, where sinks take longer.
+    drain_timeout_ms: options.shutdownTimeoutMs + 2 * ABORTED_PROBE_MS,
     filters: { ...filters, tree },
     ...uprobes,
     ...(options.ringBytes === undefined ? {} : { events_ring_bytes: options.ringBytes }),

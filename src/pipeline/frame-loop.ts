@@ -72,41 +72,53 @@ export function createFrameFlow(): FrameFlow {
 /**
  * Runs until the source has ended, in order or not, then closes the books. Sinks are not ended here.
  * A sink that fails is left out from then on; when none is left, the source is stopped.
- * @throws RuntimeEvidenceError when the stream is none or of another build.
+ * @throws RuntimeEvidenceError when the stream is none or begins with another build.
  */
 export async function runFrameLoop(options: FrameLoopOptions): Promise<FrameDamage> {
   const loop = new FrameLoop(options);
   const { source, ledger, flow } = options;
-  let splitter = new FrameSplitter();
-  for await (const chunk of source.chunks) {
-    if (chunk === RESTARTED) {
-      loop.restarted(splitter);
-      splitter = new FrameSplitter();
-    } else {
-      flow.bytesRead += chunk.length;
-      splitter.push(chunk, loop.onFrame);
-    }
-    const startedMs = performance.now();
-    await loop.settleSinks();
-    flow.blockedMs += performance.now() - startedMs;
-  }
-  loop.endStream(splitter);
-  const sourceFailure = await source.ended.then(
-    () => undefined,
-    (error: unknown) => RuntimeEvidenceError.from(error),
-  );
+  const asFailure = (error: unknown): RuntimeEvidenceError => RuntimeEvidenceError.from(error);
+  // Reading fails where a recording can't be written, or a probe of another build goes on.
+  const readFailure = await readChunks(loop, source, flow).catch(asFailure);
+  const sourceFailure = readFailure ?? (await source.ended.then(() => undefined, asFailure));
   // With its final counters the stream was whole, whatever became of the process behind it.
-  const failure = loop.sinkFailure ?? (loop.damage.finalCounters ? undefined : sourceFailure);
+  const failure = readFailure ?? loop.sinkFailure ?? (loop.damage.finalCounters ? undefined : sourceFailure);
   if (!loop.greeted) {
     if (failure !== undefined) throw failure;
     throw new RuntimeEvidenceError("bad-input", `${source.name}: no frames, not even a hello frame`);
   }
+  const isCutOff = !loop.damage.finalCounters && (sourceFailure !== undefined || loop.isCounted);
+  if (isCutOff) ledger.uncounted(loop.countedAtUnixNano);
   ledger.close(loop.damage.finalCounters);
   return { ...loop.damage, failure };
 }
 
+async function readChunks(loop: FrameLoop, { chunks }: FrameSource, flow: FrameFlow): Promise<undefined> {
+  let splitter = new FrameSplitter();
+  try {
+    for await (const chunk of chunks) {
+      if (chunk === RESTARTED) {
+        loop.restarted(splitter);
+        splitter = new FrameSplitter();
+      } else {
+        flow.bytesRead += chunk.length;
+        splitter.push(chunk, loop.onFrame);
+      }
+      const startedMs = performance.now();
+      await loop.settleSinks();
+      flow.blockedMs += performance.now() - startedMs;
+    }
+  } finally {
+    loop.endStream(splitter);
+  }
+}
+
 class FrameLoop {
   greeted = false;
+  /** When the kernel's counts were read last, in nanoseconds since the Unix epoch. */
+  countedAtUnixNano = nowUnixNano();
+  /** Whether they ever were: old recordings have none, and nobody misses the last. */
+  isCounted = false;
   sinkFailure: RuntimeEvidenceError | undefined;
   readonly damage: FlowDamage;
   readonly #options: FrameLoopOptions;
@@ -214,6 +226,8 @@ class FrameLoop {
       this.#malformed("counters frame that is too short");
       return;
     }
+    this.isCounted = true;
+    this.countedAtUnixNano = nowUnixNano();
     for (const { probe, ...counts } of counters.probes) this.#options.ledger.kernel(probe, counts);
     if (counters.final) this.damage.finalCounters = true;
   }
@@ -226,6 +240,10 @@ class FrameLoop {
     this.damage.malformedFrames++;
     this.damage.firstMalformed ??= problem;
   }
+}
+
+function nowUnixNano(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
 }
 
 /** One line per kind of damage, for people; none when the stream was sound. */

@@ -9,10 +9,12 @@ import { createBatch } from "../delivery/batch.ts";
 import type { DeadLetter } from "../delivery/dead-letter.ts";
 import { type Attempt, type Delivery, type InFlight, startDelivery } from "../delivery/delivery.ts";
 import type { DeliveryCounters } from "../delivery/delivery-books.ts";
+import type { DiskQueue } from "../delivery/disk-queue.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
 import type { RequestFacts } from "../delivery/queue.ts";
 import type { Settlement } from "../delivery/settlement.ts";
 import { steadyUnixMs } from "../delivery/steady-clock.ts";
+import { Wake } from "../delivery/wake.ts";
 import type { ExportLossReason } from "../health/ledger.ts";
 import { requestLosses } from "../health/loss.ts";
 import type { Loss } from "../health/loss-registry.ts";
@@ -24,7 +26,6 @@ import { type DeliveryQueueOptions, type OpenedQueue, openQueue } from "./delive
 import { RecordTally } from "./record-tally.ts";
 import type { RequestOutlet } from "./request-outlet.ts";
 import { StreamReports } from "./stream-reports.ts";
-import { within } from "./within.ts";
 
 /** How long the end waits for the spool to take what is sealed, when the time to shut down is over. */
 const SPOOL_GRACE_MS = 2000;
@@ -87,7 +88,11 @@ export async function openOtlpOutlet(options: OtlpOutletOptions): Promise<OtlpOu
   const outlet = new OtlpOutlet(options, opened);
   dropped = (...drop) => outlet.dropped(...drop);
   for (const drop of early) outlet.dropped(...drop);
-  await outlet.begin();
+  await outlet.begin().catch(async (error: unknown) => {
+    outlet.abort();
+    await outlet.end(0);
+    throw error;
+  });
   return outlet;
 }
 
@@ -104,11 +109,18 @@ export class OtlpOutlet implements RequestOutlet {
   readonly #tally: RecordTally;
   /** What the queue has no room for yet. */
   readonly #offers = new Set<Promise<void>>();
-  readonly #aborted = Promise.withResolvers<void>();
+  /** Woken when the queue has taken everything, and by an abort. */
+  readonly #wake = new Wake();
   readonly #timer: NodeJS.Timeout;
   #isAborted = false;
-  #isEndLost = false;
+  #isDraining = false;
+  /** The highest number of this stream that was lost after it was given. */
+  #lastLost = 0;
+  /** The lowest of those that the queue has dropped. */
+  #firstDropped = Number.POSITIVE_INFINITY;
   #hasBegun = false;
+  /** Whether the spool knows that the stream has begun. */
+  #isMarked = false;
   #sequence = 0;
   #firstSequence = 1;
   #lookAtMs = 0;
@@ -153,13 +165,19 @@ export class OtlpOutlet implements RequestOutlet {
     this.#earlier.recovered = records;
     if (this.#reports === undefined) return;
     await disk.beginStream(this.#options.streamId);
+    this.#isMarked = true;
     for (const streamId of unendedStreams) {
       this.#sayBeginning();
       this.#reports.unended(streamId, streams.get(streamId)?.lastSequence);
     }
     this.#batch.flush();
-    // Once it is said, in the spool or to the collector, an earlier stream needs no more saying.
-    void this.#admitted().then(() => Promise.all(unendedStreams.map((id) => disk.endStream(id))));
+    void this.#forgetOnceSaid(disk, unendedStreams, this.#sequence);
+  }
+
+  /** Said, in the spool or to the collector, an earlier stream needs no more saying; else the next run says it. */
+  async #forgetOnceSaid(disk: DiskQueue, streamIds: readonly string[], lastSequence: number): Promise<void> {
+    await Promise.all(this.#offers);
+    if (this.#firstDropped > lastSequence) await Promise.all(streamIds.map((id) => disk.endStream(id)));
   }
 
   #sayBeginning(): void {
@@ -185,14 +203,14 @@ export class OtlpOutlet implements RequestOutlet {
 
   async ready(): Promise<void> {
     if (performance.now() >= this.#lookAtMs) this.#look();
-    if (this.#offers.size > 0) await Promise.race([this.#admitted(), this.#aborted.promise]);
+    while (this.#offers.size > 0 && !this.#isAborted) await this.#wake.wait();
   }
 
   abort(): void {
     this.#isAborted = true;
-    this.#aborted.resolve();
+    this.#wake.now();
     // A spool stays open for what `end` has to put there.
-    if (this.#opened.disk === undefined) void this.#delivery.abort();
+    if (this.#opened.disk === undefined || this.#isDraining) void this.#delivery.abort();
   }
 
   /**
@@ -207,15 +225,17 @@ export class OtlpOutlet implements RequestOutlet {
     const graceMs = disk === undefined ? 0 : SPOOL_GRACE_MS;
     this.#batch.flush();
     // First what is there, so that what the collector says of it can still be reported.
-    await within(this.#admitted(), leftMs() + graceMs);
+    await this.#admitted(leftMs, graceMs);
     await this.#emptied(leftMs);
     this.#findLosses();
     if (this.#hasBegun) this.#reports?.end(counts());
     this.#batch.flush();
-    await within(this.#admitted(), leftMs() + graceMs);
+    await this.#admitted(leftMs, graceMs);
     const isEnded = this.#offers.size === 0;
+    this.#isDraining = true;
     await this.#delivery.drain(leftMs());
-    if (isEnded && !this.#isEndLost) await disk?.endStream(this.#options.streamId);
+    if (this.#isMarked && isEnded && this.#lastLost < this.#sequence)
+      await disk?.endStream(this.#options.streamId);
     await disk?.end();
     // The offers that waited are refused by now, and booked.
     await Promise.all(this.#offers);
@@ -264,6 +284,9 @@ export class OtlpOutlet implements RequestOutlet {
 
   /** The queue has lost a request. */
   dropped(request: RequestFacts, reason: ExportLossReason): void {
+    if (request.streamId === this.#options.streamId) {
+      this.#firstDropped = Math.min(this.#firstDropped, request.firstSequence ?? 0);
+    }
     this.recordsDropped.set(reason, (this.recordsDropped.get(reason) ?? 0) + request.recordCount);
     this.#account(request, new Map([[reason, request.recordCount]]));
   }
@@ -287,9 +310,12 @@ export class OtlpOutlet implements RequestOutlet {
     if (losses !== undefined) this.#reports?.lost(losses);
   }
 
-  /** Resolves when the queue has taken all that was offered so far. */
-  #admitted(): Promise<unknown> {
-    return Promise.all(this.#offers);
+  /** Waits until the queue has taken everything, or the time is over and then the grace. */
+  async #admitted(leftMs: () => number, graceMs: number): Promise<void> {
+    while (this.#offers.size > 0 && leftMs() > 0) await this.#wake.wait(leftMs());
+    const graceEndMs = performance.now() + graceMs;
+    const graceLeftMs = () => graceEndMs - performance.now();
+    while (this.#offers.size > 0 && graceLeftMs() > 0) await this.#wake.wait(graceLeftMs());
   }
 
   /** Waits until everything is acknowledged or the time is over. */
@@ -314,7 +340,10 @@ export class OtlpOutlet implements RequestOutlet {
     const offer: Promise<void> = this.#opened.queue
       .offer(request)
       .catch(() => this.dropped(request, "undelivered"))
-      .then(() => void this.#offers.delete(offer));
+      .then(() => {
+        this.#offers.delete(offer);
+        if (this.#offers.size === 0) this.#wake.now();
+      });
     this.#offers.add(offer);
   }
 
@@ -347,8 +376,7 @@ export class OtlpOutlet implements RequestOutlet {
       return;
     }
     this.#reports?.settled(request, losses.length === 0);
-    // Only of use at the end, when the highest number is that of the stream's end.
-    this.#isEndLost = losses.length > 0 && request.lastSequence === this.#sequence;
+    if (losses.length > 0) this.#lastLost = Math.max(this.#lastLost, request.lastSequence ?? 0);
     const { books } = this.#options;
     const arrived = new Map(request.recordsByProbe);
     for (const { probe, reason, count } of losses) {

@@ -17,6 +17,7 @@ import type { EncodedResource, ResourceSource } from "../otlp/resource.ts";
 import type { OutletDelivery } from "./delivery-tuning.ts";
 import type { EventSink } from "./event-sink.ts";
 import { type OtlpOutlet, openOtlpOutlet } from "./otlp-outlet.ts";
+import { CONTROL } from "./record-tally.ts";
 
 export interface OtlpSinkOptions extends OutletDelivery {
   resources: ResourceSource;
@@ -102,24 +103,19 @@ export class OtlpSink implements EventSink {
 /** What the books say was lost before it got here, since the last look; at the end also from when on they say nothing. */
 function lossFinder(ledger: Ledger): () => readonly Loss[] {
   let before = ledger.balances();
-  let isUncountedTold = false;
   let firstTimeUnixNano = BigInt(Date.now()) * 1_000_000n;
+  let isDownTold = false;
   return () => {
     const after = ledger.balances();
     const lastTimeUnixNano = BigInt(Date.now()) * 1_000_000n;
     const losses = lossDelta(before, after, { firstTimeUnixNano, lastTimeUnixNano });
     before = after;
     firstTimeUnixNano = lastTimeUnixNano;
-    for (const { probe, sinceUnixMs } of isUncountedTold ? [] : ledger.uncounted()) {
-      isUncountedTold = true;
-      const sinceUnixNano = BigInt(sinceUnixMs) * 1_000_000n;
-      losses.push({
-        reason: PROBE_DOWN,
-        probe,
-        count: 0n,
-        firstTimeUnixNano: sinceUnixNano,
-        lastTimeUnixNano,
-      });
+    const downSince = ledger.uncountedSinceUnixNano;
+    if (downSince !== undefined && !isDownTold) {
+      isDownTold = true;
+      const window = { firstTimeUnixNano: downSince, lastTimeUnixNano };
+      losses.push({ reason: PROBE_DOWN, probe: CONTROL, count: 0n, ...window });
     }
     return losses;
   };

@@ -3,7 +3,7 @@
  */
 
 /** The name under which records that a stream says about itself are counted. */
-const CONTROL = "control";
+export const CONTROL = "control";
 
 export class RecordTally {
   /** The index of the records that a stream says about itself. */

@@ -15,6 +15,7 @@ import {
   type StoredInput,
   visitInputs,
 } from "./stored-inputs.ts";
+import { unlessAborted } from "./within.ts";
 
 /** What became of the records that were read: read = encoded + invalid + refused. */
 export interface SendCounts {
@@ -57,7 +58,6 @@ export function sendEvidence(options: SendOptions): Promise<RuntimeEvidenceError
 function createVisitor(options: SendOptions): InputVisitor {
   const { counts, encoder, outlet, rejects, report, signal } = options;
   const read = createEvidenceReader();
-  const stopped = signal && new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
   const leaveOut = (why: "invalid" | "refused", reason: string, place: string, text?: Buffer): void => {
     counts.read++;
     counts[why]++;
@@ -92,7 +92,7 @@ function createVisitor(options: SendOptions): InputVisitor {
     rejected: ({ reason, content }, place) => leaveOut("invalid", reason, place, content),
     partialTail: ({ bytes }, place) => report(`${place}: ${partialTailText(bytes)}`),
     settle: async () => {
-      await (stopped ? Promise.race([outlet.ready(), stopped]) : outlet.ready());
+      await (signal ? unlessAborted(outlet.ready(), signal) : outlet.ready());
       await rejects?.ready();
       encoder.observe();
     },

@@ -14,3 +14,13 @@ export async function within(work: Promise<unknown>, timeoutMs: number): Promise
   clearTimeout(timer);
   return isDone;
 }
+
+/** Waits for `work`, or until `signal` is aborted. Unlike a race with a promise it leaves nothing behind at the signal. */
+export async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const aborted = () => resolve();
+  signal.addEventListener("abort", aborted);
+  work.then(resolve, reject);
+  await promise.finally(() => signal.removeEventListener("abort", aborted));
+}

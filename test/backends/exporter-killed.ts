@@ -17,6 +17,8 @@ const KILL_WITHIN_MS = 2500;
 const UNSEALED_MS_MAX = 1000 + 1500;
 const OPENS_PER_TICK = 10;
 const TICK_MS = 5;
+/** Other tests open files, too. */
+const PATH = `/nonexistent/killed-${process.pid}/`;
 
 /** Opens of files that don't exist, each under a number of its own, and when they were. */
 class NumberedOpens {
@@ -30,7 +32,7 @@ class NumberedOpens {
   #open(round: number): void {
     for (let count = 0; count < OPENS_PER_TICK; count++) {
       try {
-        openSync(`/nonexistent/round-${round}/${this.openedAtMs.length}`, "r");
+        openSync(`${PATH}${round}/${this.openedAtMs.length}`, "r");
       } catch {
         this.openedAtMs.push(performance.now());
       }
@@ -80,7 +82,7 @@ export async function surviveKills(rounds: number): Promise<number> {
 }
 
 const capturing = (spool: string): string[] => [
-  ...["--queue", "disk", "--spool-dir", spool, "--path", "/nonexistent/round-"],
+  ...["--queue", "disk", "--spool-dir", spool, "--path", PATH],
 ];
 
 async function captureAndKill(endpoint: string, spool: string, round: number): Promise<Killed> {
@@ -143,7 +145,7 @@ async function assertWindow(stored: readonly string[], killed: readonly Killed[]
   assert.equal(code, 0, stderr);
   const found = killed.map(() => new Set<number>());
   for (const { event } of readRecords(stdout)) {
-    const [, round, number] = /round-(\d+)\/(\d+)$/.exec("path" in event ? event.path : "") ?? [];
+    const [, round, number] = /(\d+)\/(\d+)$/.exec("path" in event ? event.path : "") ?? [];
     found[Number(round)]?.add(Number(number));
   }
   const windows = killed.map(({ killedAtMs, openedAtMs }, round) => {
