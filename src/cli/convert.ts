@@ -32,7 +32,10 @@ export function convertCommand(setExitCode: SetExitCode): Command {
     .addOption(new Option("--to <format>", "what to write").choices(OUTPUT_FORMATS).default("v1"))
     .option("-o, --output <file>", 'where to write; "-" is standard output; .gz and .zst are compressed', "-")
     .option("--rejects <file>", "keep records that are not valid v1 here")
-    .option("--extensions", "add what is known beyond v1, as a member of its own")
+    .option(
+      "--extensions",
+      "add what is known beyond v1, as the member extensions (not to records that have one)",
+    )
     .option("--keep-duplicates", "write records again that come again (the same log.record.uid)");
   addEncodingOptions(command);
   return command

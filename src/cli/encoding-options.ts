@@ -35,7 +35,7 @@ export function addEncodingOptions(command: Command): Command {
     )
     .option(
       "--stream-id <id>",
-      "name of the stream, for sending the same records again without duplicates; it then does not say its course (default: random)",
+      "name of the stream, for sending the same inputs again without duplicates; of no others, whose records would be dropped as such. It then does not say its course (default: random)",
       parseStreamId,
     )
     .addOption(

@@ -37,7 +37,10 @@ export function receiveCommand(setExitCode: SetExitCode): Command {
     })
     .option("-o, --output <file>", 'where to write; "-" is standard output', "-")
     .option("--rejects <file>", "keep records that are not valid v1 here, with their reasons")
-    .option("--extensions", "add what is known beyond v1, as a member of its own")
+    .option(
+      "--extensions",
+      "add what is known beyond v1, as the member extensions (not to records that have one)",
+    )
     .option("--keep-duplicates", "write records again that a client sends again (the same log.record.uid)")
     .option("--request-bytes-max <size>", "largest request, uncompressed (default: 16MiB)", parseSizeBytes)
     .option("--duration <duration>", "stop after this long", parseDurationMs)

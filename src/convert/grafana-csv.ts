@@ -3,6 +3,10 @@
  * of quoted names, then a row per log line with a column per label. A value is quoted where it holds a quote, a
  * newline or the delimiter, which is that of the reader's language. Rows end with CR LF.
  */
+import { isUtf8 } from "node:buffer";
+import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { parseEvidenceJson, stringifyEvidence } from "../evidence/json.ts";
+import type { JsonValue } from "../evidence/record.ts";
 import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
 
 const NEWLINE = 0x0a;
@@ -14,6 +18,8 @@ const TIME_COLUMNS = ["tsNs", "timestamp", "Time", "Date"];
 const LINE_COLUMNS = ["Line", "body", "Message"];
 /** The raw table has all labels in one column, as JSON. */
 const LABELS_COLUMN = "labels";
+/** What evidence has among its labels. */
+const TYPE_COLUMN = "runtime_evidence_event_type";
 
 interface Header {
   readonly delimiter: string;
@@ -83,6 +89,7 @@ export class GrafanaCsvSplitter implements MessageSplitter {
 
   #readRow(): StoredItem | undefined {
     const bytes = Buffer.concat(this.#parts);
+    if (!isUtf8(bytes)) return this.#rejected("row is not UTF-8");
     const isMarked = this.#offset === 0 && bytes.subarray(0, 3).equals(BYTE_ORDER_MARK);
     const text = bytes.toString("utf8", isMarked ? 3 : 0).replace(/\r?\n$/, "");
     // Grafana ends a table with an empty row, and starts one for a spreadsheet with the delimiter.
@@ -91,7 +98,9 @@ export class GrafanaCsvSplitter implements MessageSplitter {
     const cells = readCells(text, this.#header.delimiter);
     const { length } = this.#header.names;
     if (cells.length !== length) return this.#rejected(`row has ${cells.length} values and not ${length}`);
-    const body = Buffer.from(JSON.stringify(toRow(this.#header, cells)));
+    const row = toRow(this.#header, cells);
+    if (row instanceof RuntimeEvidenceError) return this.#rejected(`labels of the row: ${row.message}`);
+    const body = Buffer.from(stringifyEvidence(row));
     return { kind: "request", encoding: "grafana", body, offset: this.#offset, line: this.#line };
   }
 
@@ -101,7 +110,7 @@ export class GrafanaCsvSplitter implements MessageSplitter {
     const column = (known: readonly string[]) =>
       known.map((name) => names.indexOf(name)).find((index) => index !== -1) ?? -1;
     this.#header = { delimiter, names, time: column(TIME_COLUMNS), line: column(LINE_COLUMNS) };
-    if (names.includes(LABELS_COLUMN) || names.includes("runtime_evidence_event_type")) return undefined;
+    if (names.includes(LABELS_COLUMN) || names.includes(TYPE_COLUMN)) return undefined;
     return this.#rejected(
       "the table has no labels of evidence: download it without hidden columns, or as JSON",
     );
@@ -117,21 +126,29 @@ export class GrafanaCsvSplitter implements MessageSplitter {
 }
 
 /** An empty cell is a label that the row does not have: Loki keeps no empty ones. */
-function toRow({ names, time, line }: Header, cells: readonly string[]): object {
-  const labels: (readonly [string, unknown])[] = [];
+function toRow({ names, time, line }: Header, cells: readonly string[]): JsonValue | RuntimeEvidenceError {
+  const labels: (readonly [string, JsonValue])[] = [];
   for (const [index, cell] of cells.entries()) {
     if (cell === "" || index === time || index === line) continue;
-    if (names[index] === LABELS_COLUMN) labels.push(...labelsOf(cell));
-    else labels.push([names[index] as string, cell]);
+    if (names[index] !== LABELS_COLUMN) labels.push([names[index] as string, cell]);
+    else {
+      const found = labelsOf(cell);
+      if (!(found instanceof RuntimeEvidenceError)) labels.push(...found);
+      // Else it may be a label of somebody who calls it so.
+      else if (!names.includes(TYPE_COLUMN)) return found;
+    }
   }
   return { timestamp: cells[time] ?? "", line: cells[line] ?? "", fields: Object.fromEntries(labels) };
 }
 
-function labelsOf(json: string): [string, unknown][] {
+function labelsOf(json: string): [string, JsonValue][] | RuntimeEvidenceError {
   try {
-    return Object.entries(JSON.parse(json) ?? {});
-  } catch {
-    return [];
+    const labels = parseEvidenceJson(json);
+    if (typeof labels === "object" && labels !== null && !Array.isArray(labels))
+      return Object.entries(labels);
+    return new RuntimeEvidenceError("bad-input", "not a JSON object");
+  } catch (thrown) {
+    return RuntimeEvidenceError.from(thrown);
   }
 }
 

@@ -56,6 +56,15 @@ export function* membersOf(
   }
 }
 
+/** The value of the first member called `name` in the object at `start`; nothing where damage stands before it. */
+export function memberOf(text: Buffer, start: number, name: string): Range | undefined {
+  for (const found of membersOf(text, start)) {
+    if ("reason" in found) return undefined;
+    if (found.name === name) return found;
+  }
+  return undefined;
+}
+
 /** The values of the array at `start`; last the damage where there is some. */
 export function* itemsOf(
   text: Buffer,

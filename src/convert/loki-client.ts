@@ -5,7 +5,7 @@
  * cut in two are whole again; those already given are known by their content, which is unique: Loki keeps one
  * of entries that are equal in stream, time, line and metadata.
  */
-import { hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { type LokiConnection, queryRange } from "./loki-http.ts";
@@ -111,7 +111,7 @@ class RangeReader {
       const toNs = windowEndNs < endNs ? windowEndNs : endNs;
       const range = { query, startNs: this.#fromNs, endNs: toNs, entriesMax: this.#entriesMax };
       const answer = await queryRange(this.#connection, range);
-      if (answer.kind === "page") return this.#takePage(answer.text, toNs);
+      if (answer.kind === "page") return this.#takePage(answer.body, toNs);
       if (answer.kind === "range-too-long") this.#halveWindow(answer.reason);
       else if (answer.kind === "too-many-entries") this.#lowerEntriesMax(answer.entriesMax, answer.reason);
       else await this.#waitForRetry(answer.reason, answer.heavy, answer.delayMs);
@@ -119,9 +119,9 @@ class RangeReader {
     return undefined;
   }
 
-  #takePage(text: string, toNs: bigint): readonly LokiEntry[] {
+  #takePage(answer: Buffer, toNs: bigint): readonly LokiEntry[] {
     this.#failures = 0;
-    const page = parsePage(text);
+    const page = parsePage(answer);
     for (const warning of page.warnings) this.#report(`Loki warns: ${warning}`);
     const fresh = page.entries.filter(
       (entry) => entry.timeNs !== this.#fromNs || !this.#seen.has(identity(entry)),
@@ -132,7 +132,7 @@ class RangeReader {
     else {
       const atLast = page.entries.filter(({ timeNs }) => timeNs === lastNs);
       this.#moveTo(lastNs, atLast);
-      this.#adaptPage(text.length);
+      this.#adaptPage(answer.length);
     }
     return fresh;
   }
@@ -202,5 +202,5 @@ class RangeReader {
 }
 
 function identity({ stream, value }: LokiEntry): string {
-  return hash("sha256", JSON.stringify([stream, value]), "base64");
+  return createHash("sha256").update(stream).update(value).digest("base64");
 }

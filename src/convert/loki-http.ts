@@ -28,7 +28,7 @@ export interface LokiRange {
 }
 
 export type LokiAnswer =
-  | { readonly kind: "page"; readonly text: string }
+  | { readonly kind: "page"; readonly body: Buffer }
   /** More entries were asked for than a query may give; `entriesMax` where Loki has said how many may. */
   | { readonly kind: "too-many-entries"; readonly entriesMax: number | undefined; readonly reason: string }
   | { readonly kind: "range-too-long"; readonly reason: string }
@@ -61,14 +61,14 @@ export async function queryRange(connection: LokiConnection, range: LokiRange): 
       redirect: "manual",
       signal: AbortSignal.any(signals),
     });
-    const text = await readBounded(response, connection.answerBytesMax);
-    if (text === undefined) {
+    const body = await readBounded(response, connection.answerBytesMax);
+    if (body === undefined) {
       await response.body?.cancel().catch(() => {});
       const reason = `an answer of more than ${connection.answerBytesMax} bytes`;
       return { kind: "retryable", reason, heavy: true };
     }
-    if (response.status === 200) return { kind: "page", text };
-    return refusal(response, remoteText(text, connection));
+    if (response.status === 200) return { kind: "page", body };
+    return refusal(response, remoteText(body.toString(), connection));
   } catch (thrown) {
     if (thrown instanceof RuntimeEvidenceError) throw thrown;
     connection.signal?.throwIfAborted();
@@ -111,8 +111,8 @@ function requestHeaders({ headers, tenant }: LokiConnection): Headers {
   return all;
 }
 
-/** The body as text; nothing where it is longer than `bytesMax`. */
-async function readBounded(response: Response, bytesMax: number): Promise<string | undefined> {
+/** The body; nothing where it is longer than `bytesMax`. */
+async function readBounded(response: Response, bytesMax: number): Promise<Buffer | undefined> {
   const chunks: Uint8Array[] = [];
   let byteCount = 0;
   for await (const chunk of response.body ?? []) {
@@ -120,7 +120,7 @@ async function readBounded(response: Response, bytesMax: number): Promise<string
     if (byteCount > bytesMax) return undefined;
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 function refusal(response: Response, text: string): LokiAnswer {

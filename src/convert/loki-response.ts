@@ -6,7 +6,7 @@
  * Each element of `result` becomes a request of its own, cut out as it stands; one with many values becomes
  * several, with the same labels, so that little is decoded at a time.
  */
-import { itemsOf, membersOf } from "./json-members.ts";
+import { itemsOf, memberOf } from "./json-members.ts";
 import type { Damage, PieceLimits, Range } from "./request-pieces.ts";
 import type { StoredItem, StoredRequest } from "./stored-item.ts";
 
@@ -22,9 +22,9 @@ export function* streamsOf(
   limits: PieceLimits,
 ): Generator<StoredItem, void, undefined> {
   const { body } = answer;
-  const data = member(body, 0, "data");
-  const type = data && member(body, data.start, "resultType");
-  const result = data && member(body, data.start, "result");
+  const data = memberOf(body, 0, "data");
+  const type = data && memberOf(body, data.start, "resultType");
+  const result = data && memberOf(body, data.start, "result");
   if (type === undefined || result === undefined) {
     yield rejected(answer, 0, "no answer of Loki's query_range");
     return;
@@ -36,7 +36,7 @@ export function* streamsOf(
   const place = new LineCounter(answer);
   for (const element of itemsOf(body, result.start)) {
     // What is damaged may go on like this for long.
-    if ("reason" in element || member(body, element.start, "stream") === undefined) {
+    if ("reason" in element || memberOf(body, element.start, "stream") === undefined) {
       const start = "reason" in element ? element.offset : element.start;
       yield rejected(answer, start, "an answer of Loki with damaged streams");
       return;
@@ -56,8 +56,8 @@ function* piecesOf(
     yield { ...whole, body };
     return;
   }
-  const stream = member(body, 0, "stream");
-  const values = member(body, 0, "values");
+  const stream = memberOf(body, 0, "stream");
+  const values = memberOf(body, 0, "values");
   if (stream === undefined || values === undefined || stream.end - stream.start > limits.recordBytesMax) {
     yield rejected(whole, 0, "a stream of Loki without labels or values, or with labels over the limit");
     return;
@@ -91,15 +91,6 @@ function problemOf(entry: Range | Damage, { recordBytesMax }: PieceLimits): Dama
     offset: entry.start,
     reason: `entry of ${bytes} bytes is over the limit of ${recordBytesMax} bytes`,
   };
-}
-
-/** The first value called `name` in the object at `start`. */
-function member(body: Buffer, start: number, name: string): Range | undefined {
-  for (const found of membersOf(body, start)) {
-    if ("reason" in found) return undefined;
-    if (found.name === name) return found;
-  }
-  return undefined;
 }
 
 function piece(labels: Buffer, body: Buffer, { start, end }: Range): Buffer {

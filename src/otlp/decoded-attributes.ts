@@ -5,9 +5,12 @@
 import type { AnyValue } from "./any-value.ts";
 import * as attributeNames from "./attributes.gen.ts";
 
-/** The attributes that this program writes, those for people included. */
+/** Attributes that evidence never has: of loss and stream records, which are few, and of metrics. */
+const keysApart = /^runtime_evidence\.(?:loss|stream|queue)\./;
+
+/** The attributes of evidence that this program writes, those for people included. */
 const ownKeys = Object.entries(attributeNames)
-  .filter(([name]) => name.startsWith("ATTR_"))
+  .filter(([name, key]) => name.startsWith("ATTR_") && !keysApart.test(key))
   .map(([, key]) => key);
 const slotByKey = new Map(ownKeys.map((key, slot) => [key, slot]));
 
@@ -39,7 +42,9 @@ export class DecodedAttributes implements ReadonlyMap<string, AnyValue> {
   }
 
   get size(): number {
-    return [...this.entries()].length;
+    let count = this.others?.size ?? 0;
+    for (const value of this.slots ?? []) if (value !== undefined) count++;
+    return count;
   }
 
   *entries(): MapIterator<[string, AnyValue]> {

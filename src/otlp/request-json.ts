@@ -49,8 +49,8 @@ function present<Value extends string | number>(value: Value): Value | undefined
 const decimal = (value: bigint): string | undefined => (value === 0n ? undefined : String(value));
 
 function keyValues(attributes: AttributeMap): object[] | undefined {
-  if (attributes.size === 0) return undefined;
-  return Array.from(attributes, ([key, value]) => ({ key, value: valueObject(value) }));
+  const items = Array.from(attributes, ([key, value]) => ({ key, value: valueObject(value) }));
+  return items.length === 0 ? undefined : items;
 }
 
 function resourceObject({ attributes, droppedAttributesCount }: DecodedResource): object {

@@ -4,6 +4,7 @@
 import type { RuntimeEvidenceError } from "../evidence/error.ts";
 import { openLineWriter } from "./line-writer.ts";
 import { type OtlpFileFormat, OtlpFileOutlet } from "./otlp-file-outlet.ts";
+import { requireOwnFiles } from "./output-files.ts";
 import { createRecordEncoder, type EncodingOptions } from "./record-encoder.ts";
 import { type SendCounts, sendEvidence } from "./send-evidence.ts";
 import { type InputProgress, type StoredInput, startProgress } from "./stored-inputs.ts";
@@ -28,6 +29,7 @@ export interface ConvertV1Result extends SendCounts {
 /** Converts each input in turn; what is no valid record is reported and the rest goes on. */
 export async function convertV1(options: ConvertV1Options): Promise<ConvertV1Result> {
   const { inputs, report } = options;
+  await requireOwnFiles(inputs, [options.output, options.rejects]);
   const encoder = await createRecordEncoder(options.encoding);
   const outlet = new OtlpFileOutlet(await openLineWriter(options.output), options.to);
   const rejects = options.rejects === undefined ? undefined : await openLineWriter(options.rejects);

@@ -3,6 +3,7 @@
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { closeAll, openLineWriter } from "./line-writer.ts";
+import { requireOwnFiles } from "./output-files.ts";
 import { type RebuildCounts, Rebuilder } from "./rebuild.ts";
 import {
   type InputProgress,
@@ -43,6 +44,7 @@ const V1_AS_INPUT =
 /** Converts each input in turn; what can't be read is reported and the rest goes on. */
 export async function convert(options: ConvertOptions): Promise<ConvertResult> {
   const { inputs, report } = options;
+  await requireOwnFiles(inputs, [options.output, options.rejects]);
   const output = await openLineWriter(options.output);
   const rejects = options.rejects === undefined ? undefined : await openLineWriter(options.rejects);
   let where = "";

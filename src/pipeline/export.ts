@@ -9,6 +9,7 @@ import { SHUTDOWN_TIMEOUT_DEFAULT_MS } from "./capture.ts";
 import { type DeliveryTuning, prepareDelivery } from "./delivery-tuning.ts";
 import { openLineWriter } from "./line-writer.ts";
 import { type OtlpOutlet, openOtlpOutlet } from "./otlp-outlet.ts";
+import { requireOwnFiles } from "./output-files.ts";
 import { createRecordEncoder, type EncodingOptions } from "./record-encoder.ts";
 import { type SendCounts, type SendOptions, sendEvidence } from "./send-evidence.ts";
 import { type InputProgress, type StoredInput, startProgress } from "./stored-inputs.ts";
@@ -67,6 +68,7 @@ export interface RunningExport {
 /** Starts reading and sending; files for rejects and certificates are opened before. */
 export async function startExport(options: ExportOptions): Promise<RunningExport> {
   const { inputs, otlp, encoding, delivery, rejects, report } = options;
+  await requireOwnFiles(inputs, [rejects]);
   const encoder = await createRecordEncoder(encoding);
   const prepared = await prepareDelivery(otlp, delivery, report);
   const writer = rejects === undefined ? undefined : await openLineWriter(rejects);

@@ -32,6 +32,7 @@ export interface RebuilderOptions {
   output: LineWriter;
   /** Gets the invalid records, with their reasons, as NDJSON. */
   rejects?: LineWriter | undefined;
+  /** Adds what is known beyond v1 as a member `extensions`, where the record has none of its own. */
   withExtensions: boolean;
   /** Write records again that come again. */
   keepDuplicates: boolean;
@@ -91,7 +92,11 @@ export class Rebuilder {
       this.counts.duplicates++;
       return;
     }
-    const extended = this.#options.withExtensions && Object.keys(result.extensions).length > 0;
+    const extended =
+      this.#options.withExtensions &&
+      Object.keys(result.extensions).length > 0 &&
+      // v1 allows a member of this name, and what the record itself says comes first.
+      !Object.hasOwn(result.record, "extensions");
     const record = extended ? { ...result.record, extensions: result.extensions } : result.record;
     this.#options.output.line(stringifyEvidence(record as unknown as JsonValue));
     this.counts.written++;

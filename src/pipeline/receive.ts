@@ -4,6 +4,7 @@
 import { createReport, REPORT_INTERVAL_MS } from "../delivery/report.ts";
 import { type ListenAddress, startReceiver } from "../receive/receiver.ts";
 import { closeAll, openLineWriter } from "./line-writer.ts";
+import { requireOwnFiles } from "./output-files.ts";
 import { type RebuildCounts, Rebuilder } from "./rebuild.ts";
 
 export interface ReceiveOptions {
@@ -32,6 +33,7 @@ export interface RunningReceive {
 
 /** Starts listening; a request is acknowledged when its records are written. */
 export async function startReceive(options: ReceiveOptions): Promise<RunningReceive> {
+  await requireOwnFiles([], [options.output, options.rejects]);
   const output = await openLineWriter(options.output);
   const rejects = options.rejects === undefined ? undefined : await openLineWriter(options.rejects);
   const rebuilder = new Rebuilder({

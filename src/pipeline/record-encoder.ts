@@ -16,7 +16,10 @@ export interface EncodingOptions {
   readonly bootTimeUnixNano: bigint;
   /** The first part of each `log.record.uid`: printable ASCII, at most 64 characters. */
   readonly streamId: string;
-  /** Whether the same records may be sent again under this id, and are to have the same numbers then. */
+  /**
+   * Whether the same records may be sent again under this id: they are numbered by their place in the input then,
+   * those that are left out too, so that a record has the same number when others were mended meanwhile.
+   */
   readonly isSentAgain?: boolean | undefined;
   /** Refuse what this store would refuse, by its defaults. */
   readonly limits?: LimitedStore | undefined;
@@ -38,6 +41,11 @@ export class RecordEncoder {
     const bases = [boot, realtime].map((source) => source.resourceFor(undefined, undefined).attributes);
     this.#textBytesSafe = Math.min(...bases.map(textBytesSafe));
     this.observe();
+  }
+
+  /** Whether `sequence` is a record's place in the input. */
+  get numbersByPlace(): boolean {
+    return this.#options.isSentAgain === true;
   }
 
   /** Of a host without containers, for what a stream says about itself. */

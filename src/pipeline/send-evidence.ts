@@ -84,8 +84,9 @@ function createVisitor(options: SendOptions): InputVisitor {
         return;
       }
       if (body.length > TEXT_BYTES_SMALL) outlet.makeRoom(body.length * GROWTH_MAX + RECORD_BYTES_BASE);
-      encoder.encode(outlet.builder, record, outlet.next(eventTypes.indexOf(record.event.type)));
+      const next = outlet.next(eventTypes.indexOf(record.event.type));
       counts.read++;
+      encoder.encode(outlet.builder, record, encoder.numbersByPlace ? counts.read : next);
       counts.encoded++;
       outlet.grown();
     },

@@ -12,6 +12,8 @@ export interface StoredInput {
   readonly name: string;
   /** Undefined where it is not known before it is read. */
   readonly sizeBytes: number | undefined;
+  /** The file, "-" for standard input; undefined where it is none. */
+  readonly path?: string | undefined;
   open(reading: Reading): AsyncIterable<readonly StoredItem[]>;
 }
 
@@ -57,6 +59,7 @@ export function fileInput(
   return {
     name: isStdin ? "standard input" : path,
     sizeBytes,
+    path,
     open: ({ onBytes, signal }) => {
       if (isStdin) signal?.addEventListener("abort", () => process.stdin.destroy(), { once: true });
       return readStoredRequests(counted(isStdin ? process.stdin : path, onBytes), { from });

@@ -4,6 +4,7 @@
 import type { RuntimeEvidenceError } from "../evidence/error.ts";
 import { createEvidenceReader, oneLine } from "./evidence-reader.ts";
 import { openLineWriter } from "./line-writer.ts";
+import { requireOwnFiles } from "./output-files.ts";
 import {
   type InputProgress,
   partialTailText,
@@ -37,6 +38,7 @@ export interface ValidateResult extends ValidateCounts {
 /** Checks every record of each input. One that is cut at the end is not valid, too. */
 export async function validate(options: ValidateOptions): Promise<ValidateResult> {
   const { inputs, report } = options;
+  await requireOwnFiles(inputs, [options.rejects]);
   const rejects = options.rejects === undefined ? undefined : await openLineWriter(options.rejects);
   const read = createEvidenceReader();
   const counts: ValidateCounts = { valid: 0, invalid: 0 };

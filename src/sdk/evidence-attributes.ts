@@ -44,7 +44,7 @@ export function evidenceAttributes(
   uid: string,
   extensions: Extensions = {},
 ): EvidenceAttributes {
-  const { type } = record.event;
+  const type = (record as Partial<EvidenceRecord> | undefined)?.event?.type;
   if (!isEventType(type)) throw new RuntimeEvidenceError("bad-input", "/event/type is not of v1");
   const top: Members = { ...record, event: undefined } as unknown as Members;
   const event: Members = { ...record.event, type: undefined } as unknown as Members;

@@ -65,8 +65,8 @@ const instrumentationScope: ReadableLogRecord["instrumentationScope"] = {
 /**
  * A valid record as the log record that an exporter takes: what any serializer of OpenTelemetry makes of it
  * comes back exactly. Integers beyond 2^53 are decimal text, because the SDK's values have no bigint. The
- * Resource is one object per `resource` and container. Throws RuntimeEvidenceError `bad-input` when the event
- * has no type of v1; check records of others with `validate` first.
+ * Resource is one object per `resource` and container. Throws RuntimeEvidenceError: `bad-input` when there is no
+ * event with a type of v1 (check records of others with `validate` first), `usage` for a `uid` that is none.
  */
 export function toLogRecord(record: EvidenceRecord, options: LogRecordOptions = {}): ReadableLogRecord {
   const { container, ...content } = evidenceLog(record, options);
@@ -84,7 +84,14 @@ export function toLogRecord(record: EvidenceRecord, options: LogRecordOptions = 
  * throws. The record is not validated yet.
  */
 export function fromLogRecord(logRecord: ReadableLogRecord): Reversed {
-  return toEvidence(fromReadable(logRecord));
+  let decoded: ReturnType<typeof fromReadable>;
+  try {
+    decoded = fromReadable(logRecord);
+  } catch {
+    // Its types say what it has; whoever made it may not have known them.
+    return { kind: "invalid", reason: "no ReadableLogRecord of OpenTelemetry's SDK" };
+  }
+  return toEvidence(decoded);
 }
 
 /** The parts of a log record that are the record's; `container` is for the Resource. */
@@ -100,6 +107,9 @@ export interface EvidenceLog {
 
 export function evidenceLog(record: EvidenceRecord, options: EvidenceLogOptions): EvidenceLog {
   const { streamId, sequence } = options.uid ?? { streamId: processStream, sequence: ++processSequence };
+  if (!Number.isSafeInteger(sequence) || sequence < 0) {
+    throw new RuntimeEvidenceError("usage", "A sequence number is a safe integer, counted from 1.");
+  }
   const uid = `${checkedStreamId(streamId)}-${sequence}`;
   const { type, attributes, container } = evidenceAttributes(record, uid, options.extensions);
   const failed = record.event.type === "net_connect" && record.event.success === false;

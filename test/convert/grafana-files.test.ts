@@ -117,15 +117,40 @@ describe("logs that Grafana downloads", () => {
       ["labels", "Time", "Line", "tsNs", "id"],
       [JSON.stringify(labels), "t", "l", "17", "i"],
       ["{", "t", "l", "18", "i"],
+      ['{"a":"1","a":"2"}', "t", "l", "19", "i"],
+      ["[]", "t", "l", "20", "i"],
+      ["", "t", "l", "21", "i"],
     ]);
-    const expected = [
-      { ...labels, Time: "t", id: "i" },
-      { Time: "t", id: "i" },
-    ];
-    assert.deepEqual(
-      rows(await read(text)).map((row) => (row as { fields: object }).fields),
-      expected,
-    );
+    const [first, ...others] = rows(await read(text));
+    assert.deepEqual((first as { fields: object }).fields, { ...labels, Time: "t", id: "i" });
+    assert.deepEqual(others.slice(0, 3), [
+      ["rejected", 3],
+      ["rejected", 4],
+      ["rejected", 5],
+    ]);
+    assert.deepEqual((others[3] as { fields: object }).fields, { Time: "t", id: "i" });
+  });
+
+  it("keep the digits and names of the inspector's labels", async () => {
+    const labels = String.raw`{"a":12345678901234567890,"\\":"0"}`;
+    const other = String.raw`{"a":12345678901234567891,"\"":"0"}`;
+    const table = [labels, other].map((text) => [text, "t"]);
+    const items = await read(csv([["labels", "Line"], ...table]));
+    const texts = items.map((item) => (item.kind === "request" ? item.body.toString() : item.kind));
+    assert.ok(texts[0]?.includes(labels), texts[0]);
+    assert.ok(texts[1]?.includes(other), texts[1]);
+  });
+
+  it("that are not UTF-8 are rejected by the row, not changed", async () => {
+    const text = csv([
+      ["runtime_evidence_event_type", "file_path"],
+      ["file_open", "/a"],
+      ["file_open", "/b"],
+    ]);
+    const bytes = Buffer.from(text.replace("/a", "/\xff"), "latin1");
+    const [first, second] = await read(bytes);
+    assert.ok(first?.kind === "rejected" && first.reason === "row is not UTF-8");
+    assert.equal(second?.kind, "request");
   });
 
   it("as CSV that was cut or changed leave a tail or a rejected row, and the others are read", async () => {

@@ -7,7 +7,14 @@ import { lokiInput } from "../../src/pipeline/loki-input.ts";
 import type { OtlpFileFormat } from "../../src/pipeline/otlp-file-outlet.ts";
 import { fileInput } from "../../src/pipeline/stored-inputs.ts";
 import { startFakeLoki } from "../convert/fake-loki.ts";
-import { drawRecords, ndjson, numberedRecord, sameRecords, scratch } from "./evidence-files.ts";
+import {
+  drawRecords,
+  ndjson,
+  numberedRecord,
+  sameRecords,
+  sameRecordsInAnyOrder,
+  scratch,
+} from "./evidence-files.ts";
 import { writeMixedFile } from "./mixed-file.ts";
 
 const encoding = { clock: "auto", bootTimeUnixNano: bootTimeOfThisHost(), streamId: "convert-test" } as const;
@@ -52,6 +59,20 @@ describe("convert", function () {
       assert.deepEqual([written, duplicates, badMessages], [300, 0, 0]);
       sameRecords(files.read("back.ndjson"), records);
     }
+  });
+
+  it("drops no mended record as a duplicate when a file is sent again under its stream id", async () => {
+    const records = Array.from({ length: 4 }, (_, index) => numberedRecord(index));
+    const broken = ndjson(records).replace('"pid":1', '"pid":-1').replace('"path":"/file/2"', '"path":2');
+    const again = { encoding: { ...encoding, streamId: "again", isSentAgain: true }, report: () => {} };
+    const first = await toOtlp(files.write("file.ndjson", broken), "otlp-json", files.path("1.json"), again);
+    assert.ok(first.encoded < 4 && first.invalid > 0);
+    const mended = ndjson(records);
+    await toOtlp(files.write("file.ndjson", mended), "otlp-json", files.path("2.json"), again);
+    const both = ["1.json", "2.json"].map((name) => input(files.path(name)));
+    const { written, duplicates } = await toV1("", files.path("back.ndjson"), { inputs: both });
+    assert.deepEqual([written, duplicates], [4, first.encoded]);
+    sameRecordsInAnyOrder(files.read("back.ndjson"), records);
   });
 
   it("writes requests of a size that a reader can hold, whatever their number", async () => {

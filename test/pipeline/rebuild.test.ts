@@ -31,7 +31,7 @@ function requestOf(uids: readonly { stream: string; sequence: number; bad?: bool
   return builder.seal().body;
 }
 
-function rebuilder(options: { keepDuplicates?: boolean } = {}) {
+function rebuilder(options: { keepDuplicates?: boolean; withExtensions?: boolean } = {}) {
   const lines: string[] = [];
   const output: LineWriter = {
     line: (text) => lines.push(text),
@@ -42,11 +42,11 @@ function rebuilder(options: { keepDuplicates?: boolean } = {}) {
   };
   const built = new Rebuilder({
     output,
-    withExtensions: false,
+    withExtensions: options.withExtensions ?? false,
     keepDuplicates: options.keepDuplicates ?? false,
     onInvalid: () => {},
   });
-  return { rebuilder: built, paths: () => lines.map((line) => JSON.parse(line).event.path as string) };
+  return { rebuilder: built, lines, paths: () => lines.map((line) => JSON.parse(line).event.path as string) };
 }
 
 describe("rebuilding", () => {
@@ -81,6 +81,27 @@ describe("rebuilding", () => {
     built.take("protobuf", body);
     built.take("protobuf", body);
     assert.deepEqual(paths(), ["a/1", "a/1"]);
+  });
+
+  it("puts extensions into no member that the record has itself", () => {
+    const { rebuilder: built, lines } = rebuilder({ withExtensions: true });
+    const builder = new RequestBuilder();
+    const own = { ...recordOf("/own"), extensions: { mine: 1 } };
+    for (const [index, record] of [own, recordOf("/none")].entries()) {
+      const meta = {
+        resources,
+        timeUnixNano: 1n,
+        observedTimeUnixNano: 1n,
+        streamId: "s",
+        sequence: index + 1,
+      };
+      encodeRecord(builder, record, { ...meta, extensions: { truncated: true } });
+    }
+    built.take("protobuf", builder.seal().body);
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).extensions),
+      [{ mine: 1 }, { truncated: true }],
+    );
   });
 
   it("writes a sound copy of what came damaged first", () => {

@@ -160,6 +160,33 @@ describe("a record as a log record of OpenTelemetry's SDK", () => {
 });
 
 describe("a log record of the SDK read as evidence", () => {
+  it("is refused or invalid, with a reason, where it is nothing of the kind", () => {
+    for (const wrong of [undefined, null, 1, "x", [], {}, { event: null }, { event: undefined }]) {
+      assert.throws(() => toLogRecord(wrong as never), { code: "bad-input" });
+    }
+    const record: EvidenceRecord = {
+      ts_ns: 1,
+      src: "s",
+      pid: 1,
+      comm: "c",
+      event: { type: "file_open", path: "/" },
+    };
+    for (const sequence of [-1, 1.5, Number.NaN, 2 ** 53]) {
+      assert.throws(() => toLogRecord(record, { uid: uid(sequence) }), { code: "usage" });
+    }
+    const logRecord = toLogRecord(record);
+    for (const wrong of [
+      undefined,
+      null,
+      1,
+      {},
+      { ...logRecord, resource: undefined },
+      { ...logRecord, hrTime: 1 },
+    ]) {
+      assert.equal(fromLogRecord(wrong as never).kind, "invalid");
+    }
+  });
+
   it("is foreign when it is somebody else's, whatever its values are", () => {
     const cyclic: Record<string, unknown> = { text: "x" };
     cyclic.self = cyclic;
