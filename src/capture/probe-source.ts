@@ -95,12 +95,13 @@ async function* oneAfterAnother(
   }
 }
 
-/** Keeper and pump: the session of the probe is its own. Once it has loaded they are of this process's user. */
-function killGroup(pid: number): void {
+/** Keeper and pump: the session of the probe is its own. False where they are another user's. */
+function killGroup(pid: number): boolean {
   try {
     process.kill(-pid, "SIGKILL");
-  } catch {
-    // ended already, or not of our user yet
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "EPERM";
   }
 }
 

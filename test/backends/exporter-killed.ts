@@ -81,9 +81,7 @@ export async function surviveKills(rounds: number): Promise<number> {
   }
 }
 
-const capturing = (spool: string): string[] => [
-  ...["--queue", "disk", "--spool-dir", spool, "--path", PATH],
-];
+const capturing = (spool: string): string[] => [...["--queue", "disk", "--spool-dir", spool, "--path", PATH]];
 
 async function captureAndKill(endpoint: string, spool: string, round: number): Promise<Killed> {
   const capture = await startOpensCapture(endpoint, capturing(spool));
