@@ -1,0 +1,140 @@
+/** A live capture of far more events than a collector takes. */
+import assert from "node:assert/strict";
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { grpcServer, type RunningServer } from "../delivery/servers.ts";
+import { assertBooksBalance, booksOf, CLI, trigger } from "../kernel/live.ts";
+import { type StartedProcess, startProcess } from "../process.ts";
+import { assertReported, openDirectory, until, verifyStored } from "./exporter-run.ts";
+
+const TIMES_TOO_MANY = 10;
+const ROUND_OPENS = 20_000;
+/** One request is answered at a time, each after this. */
+const ANSWER_MS = 100;
+const MIB = 1024 * 1024;
+/** Of 256 KiB: some 450 records, 4,500 a second. */
+const SENDING = ["--batch-bytes", "256KiB", "--in-flight", "4"];
+/**
+ * What a capture may need at most: Node with this program (100), its young generation at full speed (64), the queue (32),
+ * what is in flight, twice (2), requests being filled and to be filled again (8), chunks of the pipe (8).
+ */
+const RSS_BYTES_MAX = 214 * MIB;
+/** The same work by the same program differs by this much from round to round. */
+const CPU_GROWTH_MAX = 1.4;
+
+/** Takes requests slowly until it is told to hurry, and stores them as length-prefixed protobuf. */
+class SlowCollector {
+  readonly endpoint: string;
+  requests = 0;
+  readonly #server: RunningServer;
+  readonly #file: number;
+  #answerMs = ANSWER_MS;
+  #last: Promise<unknown> = Promise.resolve();
+
+  static async start(path: string): Promise<SlowCollector> {
+    const take: { request: (body: Buffer) => Promise<unknown> } = { request: () => Promise.resolve() };
+    const server = await grpcServer(({ request }, respond) => {
+      void take.request(request).then(() => respond(null, Buffer.alloc(0)));
+    });
+    const collector = new SlowCollector(server, openSync(path, "w"));
+    take.request = (body) => collector.#take(body);
+    return collector;
+  }
+
+  private constructor(server: RunningServer, file: number) {
+    this.#server = server;
+    this.#file = file;
+    this.endpoint = `http://localhost:${server.port}`;
+  }
+
+  hurry(): void {
+    this.#answerMs = 0;
+  }
+
+  #take(body: Buffer): Promise<unknown> {
+    this.#last = this.#last.then(async () => {
+      await sleep(this.#answerMs);
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(body.length);
+      writeSync(this.#file, Buffer.concat([length, body]));
+      this.requests++;
+    });
+    return this.#last;
+  }
+
+  async close(): Promise<void> {
+    await this.#server.close();
+    closeSync(this.#file);
+  }
+}
+
+/** Opens at full speed for `seconds`: memory is bounded, every event is counted, and the kernel side costs no more. */
+export async function surviveOverload(seconds: number): Promise<void> {
+  const directory = openDirectory();
+  const stored = join(directory, "stored.binpb");
+  const collector = await SlowCollector.start(stored);
+  const capture = await startFlood(collector.endpoint, seconds);
+  try {
+    await until(
+      () => capture.output().stdout.includes("done"),
+      () => capture.output().stderr,
+      (seconds + 30) * 1000,
+    );
+    const rssBytes = rssBytesMax(capture.pid);
+    const requestsInTime = collector.requests;
+    collector.hurry();
+    const { code } = await capture.exited;
+    const { stderr } = capture.output();
+    assert.equal(code, 0, stderr);
+    const books = booksOf({ code: 0, ...capture.output() });
+    assertBooksBalance(books);
+    const [book] = books;
+    assert.deepEqual(Object.keys(book?.lost ?? {}), ["ring_full"]);
+    assertReported(await verifyStored([stored]), books);
+    const recordsPerRequest = Number(book?.exported) / collector.requests;
+    const times = Number(book?.seen) / (requestsInTime * recordsPerRequest);
+    assert.ok(times >= TIMES_TOO_MANY, `${times} times what was taken`);
+    assert.ok(rssBytes <= RSS_BYTES_MAX, `${rssBytes / MIB} MiB`);
+    assertCost(stderr);
+  } finally {
+    collector.hurry();
+    await capture.stop();
+    await collector.close();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** Prints the CPU time of each round on standard error. */
+function startFlood(endpoint: string, seconds: number): Promise<StartedProcess> {
+  const round = `time ${trigger("open-loop")} /nonexistent/overload ${ROUND_OPENS} >/dev/null`;
+  const script = `TIMEFORMAT='cpu %3U %3S'; while [ $SECONDS -lt ${seconds} ]; do ${round}; done; echo done`;
+  const sink = ["--otlp-protocol", "grpc", "--otlp-endpoint", endpoint, "--summary", "json"];
+  const flood = ["--shutdown-timeout", "60s", "--", "bash", "-c", script];
+  return startProcess({
+    command: process.execPath,
+    args: [CLI, "capture", "--events", "file_open", ...sink, ...SENDING, ...flood],
+    stopTimeoutMs: 60_000,
+    outputBytesMax: 16 * MIB,
+  });
+}
+
+function rssBytesMax(pid: number): number {
+  return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
+
+/** An open costs the program that does it no more at the end of the overload than before its begin. */
+function assertCost(stderr: string): void {
+  const rounds = [...stderr.matchAll(/^cpu ([\d.]+) ([\d.]+)$/gm)].map(
+    ([, user, system]) => Number(user) + Number(system),
+  );
+  const compared = Math.max(3, Math.floor(rounds.length / 8));
+  assert.ok(rounds.length >= 2 * compared, stderr);
+  const before = median(rounds.slice(0, compared));
+  const overloaded = median(rounds.slice(-compared));
+  assert.ok(overloaded <= before * CPU_GROWTH_MAX, `${before} s a round, then ${overloaded} s`);
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
+}
