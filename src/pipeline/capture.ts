@@ -203,6 +203,7 @@ class Pump {
         });
       }
       clearTimeout(this.#timer);
+      clearTimeout(this.#killTimer);
     }
     return { ...damage, failure: damage.failure ?? endFailure };
   }

@@ -12,6 +12,7 @@ import { FrameKind } from "../frames/layout.gen.ts";
 import { FrameSplitter } from "../frames/split.ts";
 import type { Ledger } from "../health/ledger.ts";
 import type { EventSink } from "./event-sink.ts";
+import { nowUnixNano } from "./wall-clock.ts";
 
 /** What a frame loop works with. */
 export interface FrameLoopOptions {
@@ -240,10 +241,6 @@ class FrameLoop {
     this.damage.malformedFrames++;
     this.damage.firstMalformed ??= problem;
   }
-}
-
-function nowUnixNano(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
 }
 
 /** One line per kind of damage, for people; none when the stream was sound. */

@@ -26,6 +26,7 @@ import { type DeliveryQueueOptions, type OpenedQueue, openQueue } from "./delive
 import { RecordTally } from "./record-tally.ts";
 import type { RequestOutlet } from "./request-outlet.ts";
 import { StreamReports } from "./stream-reports.ts";
+import { nowUnixNano } from "./wall-clock.ts";
 
 /** How long the end waits for the spool to take what is sealed, when the time to shut down is over. */
 const SPOOL_GRACE_MS = 2000;
@@ -394,8 +395,4 @@ export class OtlpOutlet implements RequestOutlet {
       else books.spooled(probe, count);
     }
   }
-}
-
-function nowUnixNano(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
 }

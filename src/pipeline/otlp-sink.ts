@@ -18,6 +18,7 @@ import type { OutletDelivery } from "./delivery-tuning.ts";
 import type { EventSink } from "./event-sink.ts";
 import { type OtlpOutlet, openOtlpOutlet } from "./otlp-outlet.ts";
 import { CONTROL } from "./record-tally.ts";
+import { nowUnixNano } from "./wall-clock.ts";
 
 export interface OtlpSinkOptions extends OutletDelivery {
   resources: ResourceSource;
@@ -82,7 +83,7 @@ export class OtlpSink implements EventSink {
 
   /** ObservedTimestamp is when the chunk was read: once, so that a retry is the same bytes. */
   #observe(): void {
-    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    const nowNs = nowUnixNano();
     this.#context.observedLo = Number(nowNs & 0xffffffffn);
     this.#context.observedHi = Number(nowNs >> 32n);
   }
@@ -103,11 +104,11 @@ export class OtlpSink implements EventSink {
 /** What the books say was lost before it got here, since the last look; at the end also from when on they say nothing. */
 function lossFinder(ledger: Ledger): () => readonly Loss[] {
   let before = ledger.balances();
-  let firstTimeUnixNano = BigInt(Date.now()) * 1_000_000n;
+  let firstTimeUnixNano = nowUnixNano();
   let isDownTold = false;
   return () => {
     const after = ledger.balances();
-    const lastTimeUnixNano = BigInt(Date.now()) * 1_000_000n;
+    const lastTimeUnixNano = nowUnixNano();
     const losses = lossDelta(before, after, { firstTimeUnixNano, lastTimeUnixNano });
     before = after;
     firstTimeUnixNano = lastTimeUnixNano;
