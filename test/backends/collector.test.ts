@@ -81,6 +81,24 @@ describe("real Collector", function () {
     }
   });
 
+  it("otel-config/collector-file.yaml has what it acknowledged when it is killed the moment after, and when it starts again", async () => {
+    collector = await startCollector({ config: "file" });
+    const { directory, jsonPath, protoPath } = collector;
+    for (const count of [1, 2]) {
+      const response = await post(collector);
+      assert.equal(response.status, 200, await response.text());
+      await collector.kill();
+      for (const path of [jsonPath, protoPath]) {
+        const stored = await collectStored(path);
+        assert.deepEqual(
+          stored.map(({ kind }) => kind),
+          Array(count).fill("request"),
+        );
+      }
+      collector = await startCollector({ config: "file", directory });
+    }
+  });
+
   it("otel-config/collector-debug.yaml prints each record", async () => {
     collector = await startCollector({ config: "debug" });
     const response = await post(collector);
