@@ -11,7 +11,7 @@ describe("an exporter with its queue on disk, killed at 50 random moments", func
     needsKernel(this);
   });
 
-  it("loses no more than a second that was not sealed each time, and nothing that was", async () => {
+  it("loses only the last moments each time, which were not sealed, and nothing that was", async () => {
     await surviveKills(50);
   });
 });

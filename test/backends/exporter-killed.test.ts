@@ -11,7 +11,7 @@ describe("an exporter with its queue on disk, killed at random moments", functio
     needsKernel(this);
   });
 
-  it("loses no more than a second that was not sealed, and the next run says that its stream has no end", async () => {
+  it("loses only the last moments, which were not sealed, and the next run says that its stream has no end", async () => {
     await surviveKills(5);
   });
 });
