@@ -97,7 +97,6 @@ export async function surviveOverload(seconds: number): Promise<void> {
     const recordsPerRequest = Number(book?.exported) / collector.requests;
     const times = Number(book?.seen) / (requestsInTime * recordsPerRequest);
     assert.ok(times >= TIMES_TOO_MANY, `${times} times what was taken`);
-    console.log("RSS MiB", rssBytes / MIB, "times", times);
     assert.ok(rssBytes <= RSS_BYTES_MAX, `${rssBytes / MIB} MiB`);
     assertCost(stderr);
   } finally {
@@ -135,7 +134,6 @@ function assertCost(stderr: string): void {
   const before = median(rounds.slice(0, ROUNDS_BEFORE));
   const overloaded = median(rounds.slice(Math.floor(rounds.length / 2)));
   assert.ok(overloaded <= before * CPU_GROWTH_MAX, `${before} s a round, then ${overloaded} s`);
-  console.log("COST", rounds.length, before, overloaded);
 }
 
 function median(values: readonly number[]): number {
