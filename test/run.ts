@@ -1,10 +1,11 @@
 /**
- * `make test`: mocha and cargo in two lanes, one closing line.
+ * `make test`: mocha and cargo as jobs for two workers, one closing line.
  *
- *   kernel, backends ──────────────► (shown as it goes)
- *   everything else ─► cargo test ─► (shown when each is done)
+ *   kernel ──────► backends, one part ───────► cargo test
+ *   everything else ─► backends, other part ─►
  *
- * Tests with a real kernel or server wait more than they work, so that two lanes fit on two cores.
+ * Tests with a real kernel or server wait more than they work, so that two jobs at a time fit on two cores. The
+ * first job is shown as it goes, the others when they are done.
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -12,9 +13,6 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LONG = process.env.RUNTIME_EVIDENCE_TEST_LONG === "1";
-/** The folders of test/ whose tests use the machine: eBPF, servers. */
-const MACHINE = ["kernel", "backends"];
-
 interface Tally {
   passed: number;
   failed: number;
@@ -49,13 +47,14 @@ function run(command: string, args: string[], show: "live" | "at-end"): Promise<
   });
 }
 
-function suites(folders: string): string[] {
+/** Test files by a glob of what stands between `test/` and `.test.ts`. */
+function suites(glob: string): string[] {
   const endings = LONG ? ["test", "test-long"] : ["test"];
-  return endings.map((ending) => `test/${folders}/**/*.${ending}.ts`);
+  return endings.map((ending) => `test/${glob}.${ending}.ts`);
 }
 
-async function mocha(lane: string, args: string[], show: "live" | "at-end"): Promise<Tally> {
-  const resultPath = `${ROOT}build/test-result-${lane}.json`;
+async function mocha(job: string, args: string[], show: "live" | "at-end" = "at-end"): Promise<Tally> {
+  const resultPath = `${ROOT}build/test-result-${job}.json`;
   mkdirSync(`${ROOT}build`, { recursive: true });
   rmSync(resultPath, { force: true });
   const reporter = ["--reporter", "test/reporter.ts", "--reporter-option", `result=${resultPath}`];
@@ -87,13 +86,21 @@ async function cargo(): Promise<Tally> {
   return tally;
 }
 
-async function rest(): Promise<Tally[]> {
-  const ignored = MACHINE.flatMap((folder) => ["--ignore", `test/${folder}/**`]);
-  return [await mocha("rest", [...ignored, ...suites("**")], "at-end"), await cargo()];
-}
+const JOBS: readonly (() => Promise<Tally>)[] = [
+  () => mocha("kernel", suites("kernel/**/*"), "live"),
+  () => mocha("rest", ["--ignore", "test/kernel/**", "--ignore", "test/backends/**", ...suites("**/*")]),
+  () => mocha("backends-1", suites("backends/**/[a-e]*")),
+  () => mocha("backends-2", suites("backends/**/[f-z]*")),
+  cargo,
+];
+const WORKERS = 2;
 
-const lanes = await Promise.all([mocha("machine", MACHINE.flatMap(suites), "live"), rest()]);
-const tallies = lanes.flat();
+const tallies: Tally[] = [];
+const waiting = [...JOBS];
+async function work(): Promise<void> {
+  for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) tallies.push(await job());
+}
+await Promise.all(Array.from({ length: WORKERS }, work));
 const sum = (key: keyof Tally) => tallies.reduce((total, tally) => total + tally[key], 0);
 console.log(`\n${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
 process.exitCode = sum("failed") > 0 || sum("passed") === 0 ? 1 : 0;
