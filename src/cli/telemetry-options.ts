@@ -1,8 +1,9 @@
 /**
  * Options about what a run says of itself: metrics and status.
  */
+
 import { type Command, Option } from "commander";
-import type { Environment } from "../delivery/otlp-environment.ts";
+import { type Environment, TIMER_MAX_MS } from "../delivery/otlp-environment.ts";
 import type { OtlpOptions } from "../delivery/otlp-options.ts";
 import type { ExporterStatus } from "../health/exporter-status.ts";
 import { statusJson } from "../health/status-json.ts";
@@ -30,7 +31,6 @@ const INTERVAL_DEFAULT_MS = 60_000;
 const TIMEOUT_DEFAULT_MS = 30_000;
 /** A collector is not for measuring by the millisecond. */
 const INTERVAL_MIN_MS = 100;
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** Adds the options that `capture`, `replay` and `export` share. */
 export function addTelemetryOptions(command: Command): Command {

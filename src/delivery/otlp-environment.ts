@@ -40,8 +40,8 @@ export interface OtlpOverrides {
 const PROTOCOLS: readonly OtlpProtocol[] = ["grpc", "http/protobuf", "http/json"];
 const COMPRESSIONS: readonly OtlpCompression[] = ["none", "gzip"];
 const TIMEOUT_DEFAULT_MS = 10_000;
-/** The longest a Node timer can wait. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
+/** The longest a Node timer can wait: almost 25 days. */
+export const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /**
  * Resolves all options. Warnings are lines for people about variables that were ignored; neither they nor errors

@@ -16,6 +16,7 @@ import {
   ATTR_SERVICE_NAME,
 } from "../otlp/attributes.gen.ts";
 import { createResourceSource, type ResourceSource } from "../otlp/resource.ts";
+import { nowUnixNano } from "./wall-clock.ts";
 
 const SERVICE_NAME_DEFAULT = "runtime-evidence";
 
@@ -57,5 +58,5 @@ export async function detectBaseResource(
 /** When this host booted, in nanoseconds since the Unix epoch. */
 export function bootTimeOfThisHost(): bigint {
   // libuv's uptime reads CLOCK_BOOTTIME.
-  return BigInt(Date.now()) * 1_000_000n - BigInt(Math.round(uptime() * 1e9));
+  return nowUnixNano() - BigInt(Math.round(uptime() * 1e9));
 }

@@ -1,6 +1,7 @@
 /**
  * `export`: v1 records from files to a collector, on the same way that a capture's events go.
  */
+import { TIMER_MAX_MS } from "../delivery/otlp-environment.ts";
 import type { OtlpOptions } from "../delivery/otlp-options.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { Ledger, type ProbeBalance } from "../health/ledger.ts";
@@ -13,9 +14,6 @@ import { requireOwnFiles } from "./output-files.ts";
 import { createRecordEncoder, type EncodingOptions } from "./record-encoder.ts";
 import { type SendCounts, type SendOptions, sendEvidence } from "./send-evidence.ts";
 import { type InputProgress, type StoredInput, startProgress } from "./stored-inputs.ts";
-
-/** The longest a timer can wait: 2^31 - 1 ms, almost 25 days. */
-const FOREVER_MS = 2 ** 31 - 1;
 
 export interface ExportOptions {
   inputs: readonly StoredInput[];
@@ -144,7 +142,7 @@ class ExportRun {
       report(RuntimeEvidenceError.from(thrown).message);
     }
     const stopped = this.signal.aborted;
-    await this.#outlet.end(this.#shutdownTimeoutMs ?? FOREVER_MS);
+    await this.#outlet.end(this.#shutdownTimeoutMs ?? TIMER_MAX_MS);
     clearTimeout(this.#timer);
     await rejects?.close().catch(failed);
     return { stopped, failure };

@@ -9,6 +9,7 @@ import { RequestBuilder } from "../otlp/request-builder.ts";
 import type { EncodedResource, ResourceSource } from "../otlp/resource.ts";
 import { type LimitedStore, storeRefusal, textBytesSafe } from "../otlp/store-limits.ts";
 import { detectBaseResource } from "./base-resource.ts";
+import { nowUnixNano } from "./wall-clock.ts";
 
 export interface EncodingOptions {
   readonly clock: RecordClock;
@@ -55,7 +56,7 @@ export class RecordEncoder {
 
   /** ObservedTimestamp of the records from now on: when they were read. */
   observe(): void {
-    this.#observedTimeUnixNano = BigInt(Date.now()) * 1_000_000n;
+    this.#observedTimeUnixNano = nowUnixNano();
   }
 
   /** Why the store would refuse a record whose JSON has `textBytes`; nothing without limits. */
