@@ -1,11 +1,7 @@
-/**
- * Validates records against `schema/runtime-evidence-v1.schema.json`, formats asserted: with formats as mere
- * annotations both branches of `daddr` would match, and every tcp_state record would be invalid.
- */
-import { readFileSync } from "node:fs";
-import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
-import formats from "ajv-formats";
+/** Validates records against `schema/runtime-evidence-v1.schema.json`. */
+import type { ErrorObject, ValidateFunction } from "ajv";
 import type { EvidenceRecord, JsonValue } from "./record.ts";
+import { createAjv, nearbyNumber, readSchema } from "./schema.ts";
 
 /** `errors` has one line for each thing that is wrong: a JSON pointer and what it must be. */
 export type Validation =
@@ -19,28 +15,18 @@ const errorsMax = 20;
 /** Longest member name that is shown; names come from the input. */
 const pointerCharactersMax = 120;
 
-// schema/ is two folders up from src/evidence and from dist/evidence.
-const schemaUrl = new URL("../../schema/runtime-evidence-v1.schema.json", import.meta.url);
-
 /** Compiles the schema, which takes some 50 ms; keep the validator. */
 export function createValidator(): Validator {
-  const schema = JSON.parse(readFileSync(schemaUrl, "utf8"));
-  const validate = compile(schema, false);
+  const schema = readSchema();
+  const validate = createAjv(false).compile(schema);
   let explain: ValidateFunction | undefined;
   return (value) => {
     const proxied = numbersOnly(value);
     if (validate(proxied)) return { valid: true, record: value as unknown as EvidenceRecord };
-    explain ??= compile(schema, true);
+    explain ??= createAjv(true).compile(schema);
     explain(proxied);
     return { valid: false, errors: describe(explain.errors ?? [], value) };
   };
-}
-
-function compile(schema: object, allErrors: boolean): ValidateFunction {
-  // The schema writes `format` beside no `type` (daddr), which is right and which strictTypes warns about.
-  const ajv = new Ajv2020({ allErrors, strict: true, strictTypes: false });
-  formats.default(ajv);
-  return ajv.compile(schema);
 }
 
 /**
@@ -65,12 +51,6 @@ function shallowNumbers(value: Readonly<Record<string, JsonValue>>): Readonly<Re
     copy[member] = nearbyNumber(part);
   }
   return copy ?? value;
-}
-
-/** An integral double with the same sign and the same side of every limit that v1 sets. */
-function nearbyNumber(value: bigint): number {
-  const number = Number(value);
-  return Number.isFinite(number) ? number : Math.sign(number) * 1e300;
 }
 
 /** `oneOf` reports every branch; only the branch of the event's own type says something to a person. */

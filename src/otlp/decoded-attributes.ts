@@ -13,8 +13,16 @@ const ownKeys = Object.entries(attributeNames)
   .filter(([name, key]) => name.startsWith("ATTR_") && !keysApart.test(key))
   .map(([, key]) => key);
 const slotByKey = new Map(ownKeys.map((key, slot) => [key, slot]));
+const emptySlots = new Array<AnyValue | undefined>(ownKeys.length).fill(undefined);
 
 export { ownKeys as ownAttributeKeys };
+
+/** The place in `slots` of an attribute of evidence. */
+export function slotOf(key: string): number {
+  const slot = slotByKey.get(key);
+  if (slot === undefined) throw new Error(`${key} is no attribute of evidence`);
+  return slot;
+}
 
 export class DecodedAttributes implements ReadonlyMap<string, AnyValue> {
   /** Values of our own attributes, in the order of `ownKeys`, once there is one; `undefined` where there is none. */
@@ -24,7 +32,7 @@ export class DecodedAttributes implements ReadonlyMap<string, AnyValue> {
   set(key: string, value: AnyValue): void {
     const slot = slotByKey.get(key);
     if (slot !== undefined) {
-      this.slots ??= new Array<AnyValue | undefined>(ownKeys.length).fill(undefined);
+      this.slots ??= emptySlots.slice();
       this.slots[slot] = value;
     } else {
       this.others ??= new Map();

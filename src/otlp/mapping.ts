@@ -38,6 +38,14 @@ export const recordFields = [
   { member: "comm", key: attributes.ATTR_RUNTIME_EVIDENCE_PROCESS_COMM, type: "string", required: true },
 ] as const satisfies readonly FieldMapping[];
 
+/** Members at the top stand in the schema's order: those of the resource before `comm`. */
+export const fieldsBeforeContainer: readonly FieldMapping[] = recordFields.filter(
+  ({ member }) => member !== "comm",
+);
+export const fieldsAfterContainer: readonly FieldMapping[] = recordFields.filter(
+  ({ member }) => member === "comm",
+);
+
 /** Members at the top of a record that are resource attributes. */
 export const resourceFields = [
   { member: "container_id", key: attributes.ATTR_RUNTIME_EVIDENCE_CONTAINER_ID, type: "string" },

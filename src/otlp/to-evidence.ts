@@ -18,6 +18,8 @@ import {
   eventTypes,
   extensionFields,
   type FieldMapping,
+  fieldsAfterContainer,
+  fieldsBeforeContainer,
   isEventType,
   recordFields,
   resourceFields,
@@ -51,9 +53,6 @@ export type ControlRecord = { readonly kind: "control"; readonly uid?: string } 
 );
 
 const typesByEventName = new Map(eventTypes.map((type) => [eventName(type), type]));
-/** Members at the top in the schema's order: the resource's stand before `comm`. */
-const fieldsBeforeContainer = recordFields.filter(({ member }) => member !== "comm");
-const fieldsAfterContainer = recordFields.filter(({ member }) => member === "comm");
 
 /** Rebuilds one record. Never throws. */
 export function toEvidence(decoded: DecodedLogRecord): Reversed {

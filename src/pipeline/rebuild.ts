@@ -7,11 +7,15 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { stringifyEvidence } from "../evidence/json.ts";
 import type { JsonValue } from "../evidence/record.ts";
 import { createValidator } from "../evidence/validator.ts";
+import type { AnyValue } from "../otlp/any-value.ts";
+import { ATTR_LOG_RECORD_UID } from "../otlp/attributes.gen.ts";
 import { decodeJson } from "../otlp/decode-json.ts";
 import { decodeGrafanaRow, decodeLoki } from "../otlp/decode-loki.ts";
 import { decodeRequest } from "../otlp/decode-request.ts";
 import type { DecodedLogRecord } from "../otlp/decoded-log-record.ts";
-import { toEvidence } from "../otlp/to-evidence.ts";
+import { createEvidenceLineWriter } from "../otlp/evidence-line.ts";
+import { eventTypeKey } from "../otlp/mapping.ts";
+import { type Reversed, toEvidence } from "../otlp/to-evidence.ts";
 import type { LineWriter } from "./line-writer.ts";
 import { inStreamOrder } from "./stream-order.ts";
 
@@ -48,6 +52,7 @@ export class Rebuilder {
   readonly #options: RebuilderOptions;
   readonly #seen: SeenRecords | undefined;
   readonly #validate = createValidator();
+  readonly #lineOf = createEvidenceLineWriter();
 
   constructor(options: RebuilderOptions) {
     this.#options = options;
@@ -73,7 +78,14 @@ export class Rebuilder {
   }
 
   #record(logRecord: DecodedLogRecord): void {
-    const result = toEvidence(logRecord);
+    const { attributes } = logRecord;
+    const line = this.#options.withExtensions ? undefined : this.#lineOf(logRecord);
+    if (line === undefined) this.#rebuild(toEvidence(logRecord));
+    else this.#write(line, attributes.get(eventTypeKey) as string, attributes.get(ATTR_LOG_RECORD_UID));
+  }
+
+  /** The long way, for what is not plain. */
+  #rebuild(result: Reversed): void {
     if (result.kind === "foreign" || result.kind === "control") {
       this.counts[result.kind]++;
       return;
@@ -87,20 +99,24 @@ export class Rebuilder {
       this.#invalid(validation.errors.join("; "), result.record as unknown as JsonValue);
       return;
     }
-    // Only what is written counts as seen: a sound copy may follow a damaged one.
-    if (this.#seen !== undefined && result.uid !== undefined && !this.#seen.add(result.uid)) {
-      this.counts.duplicates++;
-      return;
-    }
     const extended =
       this.#options.withExtensions &&
       Object.keys(result.extensions).length > 0 &&
       // v1 allows a member of this name, and what the record itself says comes first.
       !Object.hasOwn(result.record, "extensions");
     const record = extended ? { ...result.record, extensions: result.extensions } : result.record;
-    this.#options.output.line(stringifyEvidence(record as unknown as JsonValue));
+    this.#write(stringifyEvidence(record as unknown as JsonValue), result.record.event.type, result.uid);
+  }
+
+  /** Only what is written counts as seen: a sound copy may follow a damaged one. */
+  #write(line: string, type: string, uid: AnyValue | undefined): void {
+    if (this.#seen !== undefined && typeof uid === "string" && !this.#seen.add(uid)) {
+      this.counts.duplicates++;
+      return;
+    }
+    this.#options.output.line(line);
     this.counts.written++;
-    this.#options.onRecord?.(result.record.event.type);
+    this.#options.onRecord?.(type);
   }
 
   #invalid(reason: string, record: JsonValue | undefined): void {
