@@ -5,6 +5,7 @@
  * An object is read as `if (scanner.beginObject()) do { scanner.name(); ...value... } while (scanner.moreMembers())`,
  * an array in the same way with `beginArray` and `moreItems`.
  */
+import { type ByteWords, standsAt } from "./byte-words.ts";
 import { RuntimeEvidenceError } from "./error.ts";
 import { StringTable } from "./string-table.ts";
 
@@ -44,6 +45,8 @@ export class JsonScanner {
   readonly text: string;
   /** A byte for each UTF-16 unit of the text: bytes are read several times as fast as characters. */
   protected readonly bytes: Buffer;
+  /** Of `bytes`: whole words. */
+  readonly #view: DataView;
   position = 0;
   readonly #names: StringTable;
   #depth = 0;
@@ -54,6 +57,7 @@ export class JsonScanner {
   constructor(text: string, names: readonly string[] = []) {
     this.text = text;
     this.bytes = maskedBytes(text);
+    this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
     this.#names = new StringTable(nameBytesMax, names);
   }
 
@@ -88,17 +92,22 @@ export class JsonScanner {
   }
 
   /**
-   * Enters an object whose start, first name and colon included, stands here to the letter of `start`, as most
-   * writers write it; otherwise nothing is passed over.
+   * Passes over text that stands here to the letter, and enters the `levels` objects that it opens; otherwise
+   * nothing is passed over. The text has to be ASCII without DEL.
    */
-  startObject(start: Uint8Array): boolean {
-    const { bytes, position } = this;
-    for (let index = 0; index < start.length; index++) {
-      if (bytes[position + index] !== start[index]) return false;
-    }
-    if (this.#depth === jsonDepthMax) throw tooDeep(position);
-    this.#depth++;
-    this.position = position + start.length;
+  enterObjects(text: ByteWords, levels: number): boolean {
+    if (!standsAt(text, this.#view, this.position)) return false;
+    if (this.#depth + levels > jsonDepthMax) throw tooDeep(this.position);
+    this.#depth += levels;
+    this.position += text.byteLength;
+    return true;
+  }
+
+  /** The same for text that leaves objects. */
+  leaveObjects(text: ByteWords, levels: number): boolean {
+    if (!standsAt(text, this.#view, this.position)) return false;
+    this.#depth -= levels;
+    this.position += text.byteLength;
     return true;
   }
 

@@ -2,14 +2,14 @@
  * Strings by their UTF-8 bytes. Attribute keys, and values such as probe names, come again in every record:
  * comparing a few bytes is cheaper than making the same string anew.
  */
+import { type ByteWords, byteWords, noBytes, standsAt } from "./byte-words.ts";
 
 /** Power of two. A string goes to one place only; the last one there stays. */
 const places = 512;
 
 export class StringTable {
   readonly #bytesMax: number;
-  readonly #words = new Array<Int32Array>(places).fill(new Int32Array(0));
-  readonly #byteLengths = new Int32Array(places);
+  readonly #bytes = new Array<ByteWords>(places).fill(noBytes);
   readonly #strings = new Array<string>(places).fill("");
   #buffer: Buffer = Buffer.alloc(0);
   /** Of `#buffer`: a DataView reads whole words. */
@@ -36,10 +36,8 @@ export class StringTable {
     if (length > this.#bytesMax) return buffer.toString("utf8", start, end);
     const place = hash(buffer, start, length);
     if (buffer !== this.#buffer) this.#look(buffer);
-    if (
-      this.#byteLengths[place] === length &&
-      equals(this.#words[place] as Int32Array, this.#view, start, length)
-    ) {
+    const known = this.#bytes[place] as ByteWords;
+    if (known.byteLength === length && standsAt(known, this.#view, start)) {
       return this.#strings[place] as string;
     }
     const text = buffer.toString("utf8", start, end);
@@ -53,8 +51,7 @@ export class StringTable {
   }
 
   #put(place: number, bytes: Uint8Array, text: string): void {
-    this.#words[place] = words(bytes);
-    this.#byteLengths[place] = bytes.length;
+    this.#bytes[place] = byteWords(bytes);
     this.#strings[place] = text;
   }
 }
@@ -67,26 +64,4 @@ function hash(buffer: Buffer, start: number, length: number): number {
   value = Math.imul(value, 31) + (buffer[length > 3 ? last - 3 : last] as number);
   value = Math.imul(value, 31) + (buffer[last] as number);
   return Math.imul(value, 0x9e3779b1) >>> 23;
-}
-
-/** Four bytes at a time. `known` is padded with zeros to whole words. */
-function equals(known: Int32Array, view: DataView, start: number, length: number): boolean {
-  const whole = length >> 2;
-  for (let word = 0; word < whole; word++) {
-    if (known[word] !== view.getInt32(start + 4 * word, true)) return false;
-  }
-  for (let index = whole << 2; index < length; index++) {
-    if ((((known[whole] as number) >>> (8 * (index & 3))) & 0xff) !== view.getUint8(start + index))
-      return false;
-  }
-  return true;
-}
-
-/** The bytes as little-endian words. */
-function words(bytes: Uint8Array): Int32Array {
-  const result = new Int32Array((bytes.length + 3) >> 2);
-  for (let index = 0; index < bytes.length; index++) {
-    result[index >> 2] = (result[index >> 2] as number) | ((bytes[index] as number) << (8 * (index & 3)));
-  }
-  return result;
 }

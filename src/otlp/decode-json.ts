@@ -15,6 +15,7 @@ import {
   valueDepthMax,
 } from "./decoded-log-record.ts";
 import { JsonReader } from "./json-reader.ts";
+import type { KeyValueShape } from "./key-value-shapes.ts";
 
 /**
  * Most log records of one text: an empty one has three characters and takes some hundred bytes when it is decoded.
@@ -201,51 +202,81 @@ function readLogRecordMember(reader: JsonReader, name: string, record: DecodedLo
   }
 }
 
-function readKeyValues(
-  reader: JsonReader,
-  what: string,
-  attributes: DecodedAttributes | Map<string, AnyValue>,
-  depth: number,
-): void {
+function readKeyValues(reader: JsonReader, what: string, attributes: AttributeTarget, depth: number): void {
   if (!reader.enterArray(what)) return;
   do readKeyValue(reader, what, attributes, depth);
   while (reader.moreItems());
 }
 
-const keyStart = Buffer.from('{"key":');
-const stringValueStart = Buffer.from('{"stringValue":');
-const intValueStart = Buffer.from('{"intValue":');
+/** What attributes are put into, and the members of a map. */
+type AttributeTarget = DecodedAttributes | Map<string, AnyValue>;
 
-function readKeyValue(
+function readKeyValue(reader: JsonReader, what: string, attributes: AttributeTarget, depth: number): void {
+  const shape = depth === 0 ? reader.shapes.pass(reader) : undefined;
+  if (shape !== undefined) {
+    readExpected(reader, attributes, shape);
+    return;
+  }
+  const first = reader.firstName(`an item of ${what}`);
+  const { key, value } = readMembers(reader, attributes, first, { key: "", value: null }, depth);
+  if (depth === 0) reader.shapes.learn(key, value);
+}
+
+/** The rest of an attribute that stands here as expected, up to its value. */
+function readExpected(reader: JsonReader, attributes: AttributeTarget, shape: KeyValueShape): void {
+  const { key, valueName } = shape;
+  if (reader.shapes.passSame(reader, shape)) {
+    attributes.set(key, shape.value);
+    return;
+  }
+  const start = reader.position;
+  const value = reader.null() ? null : readOneOf(reader, valueName, null, 0);
+  if (reader.shapes.passEnd(reader, shape, value, start)) attributes.set(key, value);
+  else {
+    const last = readMoreOf(reader, reader.nextName(), value, 0);
+    readMembers(reader, attributes, reader.nextName(), { key, value: last }, 0);
+  }
+}
+
+/** Reads the members from `first` on, over what was read `before`: of a name that stands twice the last counts. */
+function readMembers(
   reader: JsonReader,
-  what: string,
-  attributes: DecodedAttributes | Map<string, AnyValue>,
+  attributes: AttributeTarget,
+  first: string | undefined,
+  before: KeyValue,
   depth: number,
-): void {
-  let key = "";
-  let value: AnyValue = null;
-  let name = reader.startObject(keyStart) ? "key" : reader.firstName(`an item of ${what}`);
-  while (name !== undefined) {
-    if (!reader.null()) {
-      if (name === "key") key = reader.key(name);
-      else if (name === "value") value = readAnyValue(reader, name, depth);
-      else reader.skip();
-    }
-    name = reader.nextName();
+): KeyValue {
+  let { key, value } = before;
+  for (let name = first; name !== undefined; name = reader.nextName()) {
+    if (reader.null()) continue;
+    if (name === "key") key = reader.key(name);
+    else if (name === "value") value = readAnyValue(reader, name, depth);
+    else reader.skip();
   }
   attributes.set(key, value);
+  return { key, value };
+}
+
+interface KeyValue {
+  readonly key: string;
+  readonly value: AnyValue;
 }
 
 function readAnyValue(reader: JsonReader, what: string, depth: number): AnyValue {
   if (depth >= valueDepthMax) throw reader.unlike("a value", `nested at most ${valueDepthMax} levels`);
-  let value: AnyValue = null;
-  let name: string | undefined;
-  if (reader.startObject(stringValueStart)) name = "stringValue";
-  else if (reader.startObject(intValueStart)) name = "intValue";
-  else name = reader.firstName(what);
-  while (name !== undefined) {
+  return readMoreOf(reader, reader.firstName(what), null, depth);
+}
+
+/** Reads the members from `first` on; of several the last one counts. */
+function readMoreOf(
+  reader: JsonReader,
+  first: string | undefined,
+  before: AnyValue,
+  depth: number,
+): AnyValue {
+  let value = before;
+  for (let name = first; name !== undefined; name = reader.nextName()) {
     if (!reader.null()) value = readOneOf(reader, name, value, depth);
-    name = reader.nextName();
   }
   return value;
 }

@@ -10,6 +10,7 @@ import { type Integer, integerFromBigInt } from "../evidence/record.ts";
 import { StringTable } from "../evidence/string-table.ts";
 import { DoubleValue, isInt64 } from "./any-value.ts";
 import { ownAttributeKeys } from "./decoded-attributes.ts";
+import { KeyValueShapes } from "./key-value-shapes.ts";
 
 /** Longest strings that are looked for among those already read; longer ones seldom come again. */
 const keyBytesMax = 48;
@@ -25,6 +26,7 @@ export class JsonReader extends JsonScanner {
   /** Keys and values apart: values that never come again must not push out the keys, which always do. */
   readonly #keys = new StringTable(keyBytesMax, ownAttributeKeys);
   readonly #values = new StringTable(valueBytesMax);
+  readonly shapes = new KeyValueShapes();
 
   /** An error about the member `name`, whose value starts at `position`. */
   unlike(name: string, expected: string, position = this.position): RuntimeEvidenceError {
