@@ -9,14 +9,14 @@ import type { Attributes, SeverityNumber } from "@opentelemetry/api";
 import { ProtobufLogsSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
-import { parseEvidenceJson, stringifyEvidence } from "../src/evidence/json.ts";
+import { stringifyEvidence } from "../src/evidence/json.ts";
 import type { EvidenceRecord, Integer, JsonValue } from "../src/evidence/record.ts";
-import { createValidator } from "../src/evidence/validator.ts";
 import { constantAttribute, eventSlots, recordSlots } from "../src/otlp/attribute-slot.ts";
 import { decodeRequest } from "../src/otlp/decode-request.ts";
 import { encodeRecord } from "../src/otlp/encode-record.ts";
 import { RequestBuilder } from "../src/otlp/request-builder.ts";
 import { createResourceSource, evidenceScope } from "../src/otlp/resource.ts";
+import { createEvidenceReader } from "../src/pipeline/evidence-reader.ts";
 import { type BenchCase, runCases } from "./case-runner.ts";
 
 const requestBytesMax = 3_500_000;
@@ -94,8 +94,6 @@ function records(count: number): number {
   });
 }
 
-const validate = createValidator();
-
 function v1Lines(firstNs: Integer): Buffer[] {
   return Array.from({ length: 1000 }, (_, index) =>
     Buffer.from(stringifyEvidence(sample(index, firstNs) as unknown as JsonValue)),
@@ -105,9 +103,10 @@ function v1Lines(firstNs: Integer): Buffer[] {
 /** Lines of v1 JSON to requests, as `export` does: parse, validate, encode. */
 function fromJson(firstNs: Integer): BenchCase {
   const lines = v1Lines(firstNs);
+  const read = createEvidenceReader();
   return (count) =>
     sealed(count, (builder, index) => {
-      const validation = validate(parseEvidenceJson((lines[index % 1000] as Buffer).toString()));
+      const validation = read(lines[index % 1000] as Buffer);
       if (!validation.valid) throw new Error(validation.errors[0]);
       encodeRecord(builder, validation.record, meta(index));
     });

@@ -29,3 +29,7 @@ export function standsAt({ words, byteLength }: ByteWords, view: DataView, start
   }
   return true;
 }
+
+export function sameBytes(one: ByteWords, other: ByteWords): boolean {
+  return one.byteLength === other.byteLength && one.words.every((word, index) => word === other.words[index]);
+}

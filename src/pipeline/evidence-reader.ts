@@ -4,6 +4,7 @@
 import { isAscii, isUtf8 } from "node:buffer";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { parseEvidenceJson } from "../evidence/json.ts";
+import { RecordShapes } from "../evidence/record-shapes.ts";
 import { createValidator, type Validation } from "../evidence/validator.ts";
 
 /** Reads the JSON text of one record. What is wrong with it is in the result; nothing is thrown. */
@@ -11,10 +12,16 @@ export type EvidenceReader = (text: Buffer) => Validation;
 
 export function createEvidenceReader(): EvidenceReader {
   const validate = createValidator();
+  const shapes = new RecordShapes();
   return (text) => {
+    const expected = shapes.read(text);
+    if (expected !== undefined) return validate(expected);
     if (!isUtf8(text)) return { valid: false, errors: ["not UTF-8"] };
     try {
-      return validate(parseEvidenceJson(text.toString(isAscii(text) ? "latin1" : "utf8")));
+      const json = text.toString(isAscii(text) ? "latin1" : "utf8");
+      const value = parseEvidenceJson(json);
+      shapes.learn(json);
+      return validate(value);
     } catch (thrown) {
       const error = RuntimeEvidenceError.from(thrown);
       if (error.code !== "bad-input") throw error;
