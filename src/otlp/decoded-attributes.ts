@@ -75,6 +75,15 @@ export class DecodedAttributes implements ReadonlyMap<string, AnyValue> {
   }
 
   forEach(take: (value: AnyValue, key: string, map: ReadonlyMap<string, AnyValue>) => void): void {
-    for (const [key, value] of this.entries()) take(value, key, this);
+    const { slots, others } = this;
+    if (slots !== undefined) {
+      for (let slot = 0; slot < slots.length; slot++) {
+        const value = slots[slot];
+        if (value !== undefined) take(value, ownKeys[slot] as string, this);
+      }
+    }
+    others?.forEach((value, key) => {
+      take(value, key, this);
+    });
   }
 }

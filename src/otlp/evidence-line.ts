@@ -3,6 +3,7 @@
  * `stringifyEvidence` come to, for the records that need none of their care. These are nearly all, and
  * take a third of the time this way; of any other nothing is said, and the long way says what it is.
  */
+import { jsonString } from "../evidence/json-string.ts";
 import { createMemberChecks, type MemberCheck, type ObjectChecks } from "../evidence/member-checks.ts";
 import type { EventType } from "../evidence/record.ts";
 import type { AnyValue, AttributeMap } from "./any-value.ts";
@@ -138,6 +139,7 @@ class Member {
     }
     const member = this.#values === undefined ? value : this.#values.get(value);
     const isOfType = type === "string-array" ? Array.isArray(member) : typeof member === type;
-    return isOfType && this.#check(member) ? JSON.stringify(member) : undefined;
+    if (!isOfType || !this.#check(member)) return undefined;
+    return typeof member === "string" ? jsonString(member) : JSON.stringify(member);
   }
 }

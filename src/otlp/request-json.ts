@@ -2,8 +2,10 @@
  * OTLP JSON of a protobuf request: 64-bit integers as text, ids in hexadecimal, default values left out
  * (opentelemetry-proto docs/specification.md, "JSON Protobuf Encoding").
  */
+import { jsonString } from "../evidence/json-string.ts";
 import { type AnyValue, type AttributeMap, DoubleValue } from "./any-value.ts";
 import { decodeRequest } from "./decode-request.ts";
+import { ownAttributeKeys } from "./decoded-attributes.ts";
 import type { DecodedLogRecord, DecodedResource, DecodedScope } from "./decoded-log-record.ts";
 
 /** JSON text of an ExportLogsServiceRequest. Throws `bad-input` when `body` is no such message. */
@@ -13,87 +15,109 @@ export function requestToJson(body: Uint8Array): string {
 
 /** JSON text of one request with these records; neighbours of one resource or scope are put together. */
 export function recordsToJson(records: readonly DecodedLogRecord[]): string {
-  const resourceLogs: { resource: object; schemaUrl: string | undefined; scopeLogs: object[] }[] = [];
-  let logRecords: object[] = [];
-  let resource: DecodedResource | undefined;
-  let scope: DecodedScope | undefined;
-  for (const record of records) {
-    if (record.resource !== resource) {
-      resource = record.resource;
-      scope = undefined;
-      resourceLogs.push({
-        resource: resourceObject(resource),
-        schemaUrl: present(resource.schemaUrl),
-        scopeLogs: [],
-      });
-    }
-    if (record.scope !== scope) {
-      scope = record.scope;
-      logRecords = [];
-      resourceLogs.at(-1)?.scopeLogs.push({
-        scope: scopeObject(scope),
-        schemaUrl: present(scope.schemaUrl),
-        logRecords,
-      });
-    }
-    logRecords.push(logRecordObject(record));
+  const resourceLogs: string[] = [];
+  for (const ofResource of runs(records, ({ resource }) => resource)) {
+    const { resource } = ofResource[0] as DecodedLogRecord;
+    const scopeLogs = runs(ofResource, ({ scope }) => scope).map((ofScope) => {
+      const { scope } = ofScope[0] as DecodedLogRecord;
+      return objectText(
+        member("scope", scopeText(scope)),
+        member("schemaUrl", stringText(scope.schemaUrl)),
+        member("logRecords", `[${ofScope.map(logRecordText).join(",")}]`),
+      );
+    });
+    resourceLogs.push(
+      objectText(
+        member("resource", resourceText(resource)),
+        member("schemaUrl", stringText(resource.schemaUrl)),
+        member("scopeLogs", `[${scopeLogs.join(",")}]`),
+      ),
+    );
   }
-  return JSON.stringify({ resourceLogs });
+  return `{"resourceLogs":[${resourceLogs.join(",")}]}`;
 }
 
-/** `undefined` members are left out of JSON, as default values are to be. */
-function present<Value extends string | number>(value: Value): Value | undefined {
-  return value === "" || value === 0 ? undefined : value;
+/** The records in order, those beside each other that belong to the same together. */
+function runs(
+  records: readonly DecodedLogRecord[],
+  owner: (record: DecodedLogRecord) => unknown,
+): DecodedLogRecord[][] {
+  const result: DecodedLogRecord[][] = [];
+  let current: unknown;
+  for (const record of records) {
+    if (owner(record) === current && result.length > 0) result.at(-1)?.push(record);
+    else result.push([record]);
+    current = owner(record);
+  }
+  return result;
 }
 
-const decimal = (value: bigint): string | undefined => (value === 0n ? undefined : String(value));
+/** JSON text; nothing for a default value, which is left out. */
+type Text = string | undefined;
 
-function keyValues(attributes: AttributeMap): object[] | undefined {
-  const items = Array.from(attributes, ([key, value]) => ({ key, value: valueObject(value) }));
-  return items.length === 0 ? undefined : items;
+const member = (name: string, text: Text): Text => (text === undefined ? undefined : `"${name}":${text}`);
+const objectText = (...members: readonly Text[]): string =>
+  `{${members.filter((text) => text !== undefined).join(",")}}`;
+const stringText = (value: string): Text => (value === "" ? undefined : jsonString(value));
+const numberText = (value: number): Text => (value === 0 ? undefined : String(value));
+const longText = (value: bigint): Text => (value === 0n ? undefined : `"${value}"`);
+
+function resourceText({ attributes, droppedAttributesCount }: DecodedResource): string {
+  return objectText(
+    member("attributes", keyValuesText(attributes)),
+    member("droppedAttributesCount", numberText(droppedAttributesCount)),
+  );
 }
 
-function resourceObject({ attributes, droppedAttributesCount }: DecodedResource): object {
-  return {
-    attributes: keyValues(attributes),
-    droppedAttributesCount: present(droppedAttributesCount),
-  };
+function scopeText({ name, version, attributes, droppedAttributesCount }: DecodedScope): string {
+  return objectText(
+    member("name", stringText(name)),
+    member("version", stringText(version)),
+    member("attributes", keyValuesText(attributes)),
+    member("droppedAttributesCount", numberText(droppedAttributesCount)),
+  );
 }
 
-function scopeObject({ name, version, attributes, droppedAttributesCount }: DecodedScope): object {
-  return {
-    name: present(name),
-    version: present(version),
-    attributes: keyValues(attributes),
-    droppedAttributesCount: present(droppedAttributesCount),
-  };
+function logRecordText(record: DecodedLogRecord): string {
+  return objectText(
+    member("timeUnixNano", longText(record.timeUnixNano)),
+    member("observedTimeUnixNano", longText(record.observedTimeUnixNano)),
+    member("severityNumber", numberText(record.severityNumber)),
+    member("severityText", stringText(record.severityText)),
+    member("eventName", stringText(record.eventName)),
+    member("body", record.body === null ? undefined : valueText(record.body)),
+    member("attributes", keyValuesText(record.attributes)),
+    member("droppedAttributesCount", numberText(record.droppedAttributesCount)),
+    member("flags", numberText(record.flags)),
+    member("traceId", stringText(record.traceId)),
+    member("spanId", stringText(record.spanId)),
+  );
 }
 
-function logRecordObject(record: DecodedLogRecord): object {
-  return {
-    timeUnixNano: decimal(record.timeUnixNano),
-    observedTimeUnixNano: decimal(record.observedTimeUnixNano),
-    severityNumber: present(record.severityNumber),
-    severityText: present(record.severityText),
-    eventName: present(record.eventName),
-    body: record.body === null ? undefined : valueObject(record.body),
-    attributes: keyValues(record.attributes),
-    droppedAttributesCount: present(record.droppedAttributesCount),
-    flags: present(record.flags),
-    traceId: present(record.traceId),
-    spanId: present(record.spanId),
-  };
+function keyValuesText(attributes: AttributeMap): Text {
+  let text = "";
+  attributes.forEach((value, key) => {
+    text += `${text === "" ? "[" : ","}${keyText(key)}${valueText(value)}}`;
+  });
+  return text === "" ? undefined : `${text}]`;
 }
 
-function valueObject(value: AnyValue): object {
-  if (value === null) return {};
-  if (typeof value === "string") return { stringValue: value };
-  if (typeof value === "boolean") return { boolValue: value };
-  if (typeof value === "number" || typeof value === "bigint") return { intValue: String(value) };
-  if (value instanceof DoubleValue) return { doubleValue: doubleJson(value.value) };
-  if (value instanceof Uint8Array) return { bytesValue: Buffer.from(value).toString("base64") };
-  if (value instanceof Map) return { kvlistValue: { values: keyValues(value) ?? [] } };
-  return { arrayValue: { values: (value as readonly AnyValue[]).map(valueObject) } };
+const ownKeyTexts = new Map(ownAttributeKeys.map((key) => [key, `{"key":"${key}","value":`]));
+
+function keyText(key: string): string {
+  return ownKeyTexts.get(key) ?? `{"key":${jsonString(key)},"value":`;
+}
+
+function valueText(value: AnyValue): string {
+  if (value === null) return "{}";
+  if (typeof value === "string") return `{"stringValue":${jsonString(value)}}`;
+  if (typeof value === "boolean") return `{"boolValue":${value}}`;
+  if (typeof value === "number" || typeof value === "bigint") return `{"intValue":"${value}"}`;
+  if (value instanceof DoubleValue) return `{"doubleValue":${JSON.stringify(doubleJson(value.value))}}`;
+  if (value instanceof Uint8Array) return `{"bytesValue":"${Buffer.from(value).toString("base64")}"}`;
+  if (value instanceof Map) return `{"kvlistValue":{"values":${keyValuesText(value) ?? "[]"}}}`;
+  const items = (value as readonly AnyValue[]).map(valueText);
+  return `{"arrayValue":{"values":[${items.join(",")}]}}`;
 }
 
 /** JSON has no word for these three; OTLP takes protobuf's. */
