@@ -43,6 +43,12 @@ const BENCHES = [
     about: "OTLP to validated v1 JSON; JSON.parse and JSON.stringify of the same records as the measure.",
   },
   {
+    file: "convert.ts",
+    title: "Converting",
+    about:
+      "The whole command on one core, from a file to a file; a loop of JSON.parse and JSON.stringify over the same v1 lines as the measure.",
+  },
+  {
     file: "end-to-end.ts",
     title: "End to end",
     about: "One program opens at full speed on one core while everything else shares the other.",

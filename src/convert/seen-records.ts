@@ -11,6 +11,9 @@ export const STREAMS_MAX_DEFAULT = 10_000;
 /** Default of `otherUidsMax`: some 50 MB. */
 export const OTHER_UIDS_MAX_DEFAULT = 250_000;
 
+/** Every number of so many digits is exact. */
+const SEQUENCE_DIGITS_MAX = 15;
+
 /** Longer uids are known by their digest: they come from anybody. Ours have 64 characters of stream id at most. */
 const UID_CHARACTERS_MAX = 96;
 
@@ -33,7 +36,8 @@ export class SeenRecords {
   readonly #streams = new Map<string, SequenceRanges>();
   /** In order of arrival. */
   readonly #otherUids = new Set<string>();
-  #current: { readonly streamId: string; readonly ranges: SequenceRanges } | undefined;
+  /** The stream used last, and what its uids start with. */
+  #current: { readonly prefix: string; readonly ranges: SequenceRanges } | undefined;
   #rangeCount = 0;
   #forgotten = 0;
 
@@ -50,13 +54,18 @@ export class SeenRecords {
 
   /** Remembers a record; false when it was seen before. */
   add(uid: string): boolean {
+    const current = this.#current;
+    const next = current === undefined ? -1 : sequenceOf(uid, current.prefix);
+    if (current !== undefined && next >= 0) return this.#addTo(current.ranges, next);
     const parsed = uid.length > UID_CHARACTERS_MAX ? undefined : parseUid(uid);
     // "s-07" and "s-7" are two uids and would be one place in a stream.
     if (parsed === undefined || `${parsed.sequence}`.length !== uid.length - parsed.streamId.length - 1) {
       return this.#addOther(uid);
     }
-    const { streamId, sequence } = parsed;
-    const ranges = this.#current?.streamId === streamId ? this.#current.ranges : this.#use(streamId);
+    return this.#addTo(this.#use(parsed.streamId), parsed.sequence);
+  }
+
+  #addTo(ranges: SequenceRanges, sequence: number): boolean {
     const rangesBefore = ranges.rangeCount;
     const forgottenBefore = ranges.forgottenRanges;
     const isNew = ranges.add(sequence);
@@ -83,7 +92,7 @@ export class SeenRecords {
     const ranges = this.#streams.get(streamId) ?? new SequenceRanges({ rangesMax: this.#rangesMax });
     this.#streams.delete(streamId);
     this.#streams.set(streamId, ranges);
-    this.#current = { streamId, ranges };
+    this.#current = { prefix: `${streamId}-`, ranges };
     if (this.#streams.size > this.#streamsMax) this.#forgetStream();
     return ranges;
   }
@@ -96,4 +105,19 @@ export class SeenRecords {
     this.#rangeCount -= oldest[1].rangeCount;
     this.#forgotten++;
   }
+}
+
+/** The number behind the prefix, if nothing but a number of usual length is; -1 if not. */
+function sequenceOf(uid: string, prefix: string): number {
+  const digits = uid.length - prefix.length;
+  if (digits < 1 || digits > SEQUENCE_DIGITS_MAX || uid.length > UID_CHARACTERS_MAX) return -1;
+  if (!uid.startsWith(prefix)) return -1;
+  let sequence = 0;
+  for (let index = prefix.length; index < uid.length; index++) {
+    const digit = uid.charCodeAt(index) - 0x30;
+    // "07" is not the uid of 7.
+    if (digit < 0 || digit > 9 || (sequence === 0 && index > prefix.length)) return -1;
+    sequence = sequence * 10 + digit;
+  }
+  return sequence;
 }

@@ -3,6 +3,7 @@
  * lowerCamelCase or, as the Collector reads too, in snake_case; unknown members are passed over, `null` is
  * absent. Read straight from the text: building all of its small objects first takes longer than the rest.
  */
+import { byteWords } from "../evidence/byte-words.ts";
 import type { AnyValue } from "./any-value.ts";
 import type { DecodedAttributes } from "./decoded-attributes.ts";
 import {
@@ -15,7 +16,6 @@ import {
   valueDepthMax,
 } from "./decoded-log-record.ts";
 import { JsonReader } from "./json-reader.ts";
-import type { KeyValueShape } from "./key-value-shapes.ts";
 
 /**
  * Most log records of one text: an empty one has three characters and takes some hundred bytes when it is decoded.
@@ -212,29 +212,59 @@ function readKeyValues(reader: JsonReader, what: string, attributes: AttributeTa
 type AttributeTarget = DecodedAttributes | Map<string, AnyValue>;
 
 function readKeyValue(reader: JsonReader, what: string, attributes: AttributeTarget, depth: number): void {
-  const shape = depth === 0 ? reader.shapes.pass(reader) : undefined;
-  if (shape !== undefined) {
-    readExpected(reader, attributes, shape);
-    return;
-  }
+  if (depth === 0 && readExpected(reader, attributes)) return;
   const first = reader.firstName(`an item of ${what}`);
   const { key, value } = readMembers(reader, attributes, first, { key: "", value: null }, depth);
-  if (depth === 0) reader.shapes.learn(key, value);
+  if (depth === 0) learn(reader, key, value);
 }
 
-/** The rest of an attribute that stands here as expected, up to its value. */
-function readExpected(reader: JsonReader, attributes: AttributeTarget, shape: KeyValueShape): void {
-  const { key, valueName } = shape;
-  if (reader.shapes.passSame(reader, shape)) {
-    attributes.set(key, shape.value);
-    return;
+const closing = byteWords(Buffer.from("}}"));
+
+/** Reads the attribute that is expected; false, and nothing is read, where another stands here. */
+function readExpected(reader: JsonReader, attributes: AttributeTarget): boolean {
+  const attribute = reader.expected.next;
+  if (attribute === undefined || !reader.enterObjects(attribute.start, 2)) return false;
+  reader.expected.found(attribute);
+  const { key, kind, same } = attribute;
+  if (same !== undefined && reader.leaveObjects(same, 2)) {
+    attributes.set(key, attribute.value);
+    return true;
   }
   const start = reader.position;
-  const value = reader.null() ? null : readOneOf(reader, valueName, null, 0);
-  if (reader.shapes.passEnd(reader, shape, value, start)) attributes.set(key, value);
-  else {
+  const value = reader.null() ? null : readOneOf(reader, kind, null, 0);
+  if (reader.leaveObjects(closing, 2)) {
+    if (reader.expected.keep(attribute, value, reader.position - start)) {
+      const bytes = reader.plainBytes(start);
+      attribute.same = bytes && byteWords(bytes);
+    }
+    attributes.set(key, value);
+  } else {
     const last = readMoreOf(reader, reader.nextName(), value, 0);
     readMembers(reader, attributes, reader.nextName(), { key, value: last }, 0);
+  }
+  return true;
+}
+
+function learn(reader: JsonReader, key: string, value: AnyValue): void {
+  const name = memberOf(value);
+  if (name === undefined) return;
+  // As writers of compact JSON write it.
+  const start = () => Buffer.from(`{"key":${JSON.stringify(key)},"value":{"${name}":`);
+  reader.expected.learn(key, name, value, start);
+}
+
+/** The member of the AnyValue that holds such a value, for the values that are worth expecting. */
+function memberOf(value: AnyValue): string | undefined {
+  switch (typeof value) {
+    case "string":
+      return "stringValue";
+    case "number":
+    case "bigint":
+      return "intValue";
+    case "boolean":
+      return "boolValue";
+    default:
+      return Array.isArray(value) ? "arrayValue" : undefined;
   }
 }
 

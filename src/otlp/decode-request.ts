@@ -2,6 +2,7 @@
  * Decodes protobuf of ExportLogsServiceRequest or LogsData (logs_service.proto, logs.proto), which are the
  * same on the wire. Unknown fields are passed over; of a field that may stand once the last one counts.
  */
+import { byteWords } from "../evidence/byte-words.ts";
 import { type AnyValue, DoubleValue } from "./any-value.ts";
 import type { DecodedAttributes } from "./decoded-attributes.ts";
 import {
@@ -150,7 +151,7 @@ function readLogRecord(reader: ProtobufReader, record: DecodedLogRecord): void {
   const attributes = record.attributes as DecodedAttributes;
   while (reader.more) {
     const tag = reader.tag();
-    if (tag === tagOf(6, delimited)) readKeyValue(reader, attributes, 0);
+    if (tag === tagOf(6, delimited)) readRecordAttribute(reader, attributes);
     else readLogRecordField(reader, record, tag);
   }
   reader.leave(outerEnd);
@@ -200,10 +201,57 @@ function readLogRecordField(reader: ProtobufReader, record: DecodedLogRecord, ta
 /** What attributes are put into, and the members of a map. */
 type AttributeTarget = DecodedAttributes | Map<string, AnyValue>;
 
+/** The attribute that is expected, or any other. */
+function readRecordAttribute(reader: ProtobufReader, attributes: DecodedAttributes): void {
+  const { expected } = reader;
+  const attribute = expected.next;
+  if (attribute?.same !== undefined && reader.pass(attribute.same)) {
+    expected.found(attribute);
+    attributes.set(attribute.key, attribute.value);
+    return;
+  }
+  const start = reader.position;
+  const outerEnd = reader.enter();
+  if (attribute === undefined || !reader.pass(attribute.start)) {
+    const { key, value } = readMembers(reader, { key: "", value: null }, 0);
+    attributes.set(key, value);
+    expected.learn(key, "", value, startOf);
+  } else {
+    expected.found(attribute);
+    const value = readAnyValue(reader, 0);
+    if (reader.more) {
+      const last = readMembers(reader, { key: attribute.key, value }, 0);
+      attributes.set(last.key, last.value);
+    } else {
+      attributes.set(attribute.key, value);
+      if (expected.keep(attribute, value, reader.position - start)) {
+        attribute.same = byteWords(reader.bytesSince(start));
+      }
+    }
+  }
+  reader.leave(outerEnd);
+}
+
+/** KeyValue.key, which is short ASCII, and the tag of KeyValue.value. */
+function startOf(key: string): Uint8Array {
+  return Buffer.from([tagOf(1, delimited), key.length, ...Buffer.from(key), tagOf(2, delimited)]);
+}
+
 function readKeyValue(reader: ProtobufReader, attributes: AttributeTarget, depth: number): void {
   const outerEnd = reader.enter();
-  let key = "";
-  let value: AnyValue = null;
+  const { key, value } = readMembers(reader, { key: "", value: null }, depth);
+  reader.leave(outerEnd);
+  attributes.set(key, value);
+}
+
+interface KeyValue {
+  readonly key: string;
+  readonly value: AnyValue;
+}
+
+/** Reads the rest of a KeyValue over what was read before: of a field that stands twice the last counts. */
+function readMembers(reader: ProtobufReader, before: KeyValue, depth: number): KeyValue {
+  let { key, value } = before;
   while (reader.more) {
     const tag = reader.tag();
     if (tag === tagOf(1, delimited)) key = reader.key();
@@ -211,8 +259,7 @@ function readKeyValue(reader: ProtobufReader, attributes: AttributeTarget, depth
     else if (tag >>> 3 <= 2) throw reader.error(`field ${tag >>> 3} has wire type ${tag & 7}`);
     else reader.skip(tag);
   }
-  reader.leave(outerEnd);
-  attributes.set(key, value);
+  return { key, value };
 }
 
 function readAnyValue(reader: ProtobufReader, depth: number): AnyValue {

@@ -10,7 +10,7 @@ import { type Integer, integerFromBigInt } from "../evidence/record.ts";
 import { StringTable } from "../evidence/string-table.ts";
 import { DoubleValue, isInt64 } from "./any-value.ts";
 import { ownAttributeKeys } from "./decoded-attributes.ts";
-import { KeyValueShapes } from "./key-value-shapes.ts";
+import { ExpectedAttributes, plainText } from "./expected-attributes.ts";
 
 /** Longest strings that are looked for among those already read; longer ones seldom come again. */
 const keyBytesMax = 48;
@@ -26,7 +26,13 @@ export class JsonReader extends JsonScanner {
   /** Keys and values apart: values that never come again must not push out the keys, which always do. */
   readonly #keys = new StringTable(keyBytesMax, ownAttributeKeys);
   readonly #values = new StringTable(valueBytesMax);
-  readonly shapes = new KeyValueShapes();
+  readonly expected = new ExpectedAttributes();
+
+  /** The bytes from `start` to here, if they are the text: those of a `JsonScanner` have DEL for what is not ASCII. */
+  plainBytes(start: number): Uint8Array | undefined {
+    const bytes = this.bytes.subarray(start, this.position);
+    return plainText.test(bytes.toString("latin1")) ? bytes : undefined;
+  }
 
   /** An error about the member `name`, whose value starts at `position`. */
   unlike(name: string, expected: string, position = this.position): RuntimeEvidenceError {

@@ -2,11 +2,13 @@
  * Reads the protobuf wire format from bytes that nobody vouches for. Everything is checked against the end
  * of the message at hand; what is wrong is an error `bad-input` that names the byte.
  */
+import { type ByteWords, standsAt } from "../evidence/byte-words.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { Integer } from "../evidence/record.ts";
 import { StringTable } from "../evidence/string-table.ts";
 import { integerFromHalves } from "./any-value.ts";
 import { ownAttributeKeys } from "./decoded-attributes.ts";
+import { ExpectedAttributes } from "./expected-attributes.ts";
 
 export const wireType = { varint: 0, fixed64: 1, delimited: 2, fixed32: 5 } as const;
 
@@ -19,6 +21,9 @@ export class ProtobufReader {
   /** Keys and values apart: values that never come again must not push out the keys, which always do. */
   readonly #keys = new StringTable(keyBytesMax, ownAttributeKeys);
   readonly #values = new StringTable(valueBytesMax);
+  readonly expected = new ExpectedAttributes();
+  /** Of `#buffer`: whole words. */
+  readonly #view: DataView;
   position = 0;
   /** Where the message ends that is being read. */
   #end: number;
@@ -26,6 +31,7 @@ export class ProtobufReader {
 
   constructor(bytes: Uint8Array) {
     this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#end = bytes.byteLength;
   }
 
@@ -51,6 +57,19 @@ export class ProtobufReader {
 
   leave(outerEnd: number): void {
     this.#end = outerEnd;
+  }
+
+  /** Passes over these bytes if they stand here in the current message. */
+  pass(bytes: ByteWords): boolean {
+    const end = this.position + bytes.byteLength;
+    if (end > this.#end || !standsAt(bytes, this.#view, this.position)) return false;
+    this.position = end;
+    return true;
+  }
+
+  /** The bytes from `start` to here. */
+  bytesSince(start: number): Uint8Array {
+    return this.#buffer.subarray(start, this.position);
   }
 
   /** The next tag: field number times eight, plus wire type. */

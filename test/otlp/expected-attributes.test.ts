@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import {
+  type AnyValue,
+  DoubleValue,
+  delimitedField,
+  encodeAnyValue,
+  stringField,
+} from "../../src/otlp/any-value.ts";
 import { decodeJson } from "../../src/otlp/decode-json.ts";
+import { decodeRequest } from "../../src/otlp/decode-request.ts";
 
 /** Attributes as JSON in many spellings, of few keys, so that what is expected is often almost right. */
 const keys = fc.constantFrom("process.pid", "file.path", "a", "b", "k\\u0065y", "é", "\x7f", "key");
@@ -17,12 +25,12 @@ const scalars = fc.oneof(
   fc.constantFrom('"arrayValue":{"values":[{"stringValue":"x"}]}', '"arrayValue":{"values":[]}'),
   fc.constantFrom('"kvlistValue":{"values":[{"key":"a","value":{"stringValue":"x"}}]}', '"other":{"a":[1]}'),
 );
-const values = fc.oneof(
+const jsonValues = fc.oneof(
   { weight: 4, arbitrary: scalars },
   fc.tuple(scalars, scalars).map((members) => members.join(",")),
   fc.constant(""),
 );
-const keyValues = fc.tuple(keys, values).chain(([key, value]) => {
+const keyValues = fc.tuple(keys, jsonValues).chain(([key, value]) => {
   const usual = `{"key":"${key}","value":{${value}}}`;
   return fc.oneof(
     { weight: 8, arbitrary: fc.constant(usual) },
@@ -43,8 +51,62 @@ const requestOf = (records: readonly string[]) =>
   `{"resourceLogs":[{"scopeLogs":[{"logRecords":[${records.join(",")}]}]}]}`;
 const attributesOf = (text: string) => decodeJson(text).map((record) => [...record.attributes]);
 
+/** The same for protobuf: a KeyValue as fields, some of which stand twice, in another order, or not at all. */
+const keyFields = fc
+  .constantFrom("process.pid", "a", "b", "é", "\ufffd", "x".repeat(120))
+  .map((key) => stringField(1, key));
+const values: fc.Arbitrary<AnyValue> = fc.constantFrom<AnyValue>(
+  ...["x", "y", "", "é", 1, 2, -1, 2n ** 60n, true, false, null, new DoubleValue(1), new Uint8Array([1])],
+  ...[["x"], new Map([["a", "x"]])],
+);
+const valueFields = values.map((value) => delimitedField(2, encodeAnyValue(value)));
+const strangeFields = fc.oneof(
+  keyFields,
+  valueFields,
+  fc.constantFrom(Buffer.from([0x18, 1]), Buffer.from([0x0a, 1, 0xff]), Buffer.from([0x12, 0])),
+);
+const protobufAttributes = fc.array(
+  fc.oneof(
+    { weight: 8, arbitrary: fc.tuple(keyFields, valueFields).map((fields) => Buffer.concat(fields)) },
+    fc.array(strangeFields, { maxLength: 4 }).map((fields) => Buffer.concat(fields)),
+  ),
+  { maxLength: 5 },
+);
+
 describe("attributes that look as expected", () => {
-  it("are what they are by themselves, in whatever order and spelling they come", () => {
+  it("are what they are by themselves in protobuf, whatever their fields are", () => {
+    const requestOf = (records: readonly Buffer[]) =>
+      delimitedField(1, delimitedField(2, ...records.map((record) => delimitedField(2, record))));
+    fc.assert(
+      fc.property(fc.array(protobufAttributes, { minLength: 1, maxLength: 3 }), (lists) => {
+        const records = [...lists, ...lists, ...lists].map((list) =>
+          Buffer.concat(list.map((attribute) => delimitedField(6, attribute))),
+        );
+        const decoded = (body: Buffer) => decodeRequest(body).map((record) => [...record.attributes]);
+        const alone = records.map((record) => decoded(requestOf([record]))[0]);
+        assert.deepStrictEqual(decoded(requestOf(records)), alone);
+      }),
+      { numRuns: 3000 },
+    );
+  }).timeout(60_000);
+
+  it("are refused in protobuf where they end too early or have a field of another type", () => {
+    const attribute = Buffer.concat([stringField(1, "a"), delimitedField(2, encodeAnyValue("x"))]);
+    const record = delimitedField(2, delimitedField(6, attribute));
+    const bodyOf = (last: Buffer) => delimitedField(1, delimitedField(2, record, record, record, last));
+    assert.equal(decodeRequest(bodyOf(record)).length, 4);
+    for (const change of [
+      [0x08, 1],
+      [...attribute.subarray(0, 3), 0x10, 1],
+      attribute.subarray(0, 7),
+      [...attribute, 0x0a],
+    ]) {
+      const bad = delimitedField(2, delimitedField(6, Buffer.from(change)));
+      assert.throws(() => decodeRequest(bodyOf(bad)), { code: "bad-input", message: /at byte \d+/ });
+    }
+  });
+
+  it("are what they are by themselves in JSON, in whatever order and spelling they come", () => {
     fc.assert(
       fc.property(fc.array(attributes, { minLength: 1, maxLength: 3 }), (lists) => {
         // Again and again, so that all that can be expected is.
