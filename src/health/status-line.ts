@@ -40,5 +40,6 @@ export function startStatusLine(
 
 /** `1234567` as `1,234,567`. */
 export function grouped(count: number | bigint): string {
-  return count.toLocaleString("en-US");
+  // toLocaleString loads the data of all locales first, which takes longer than to convert 10,000 records.
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }

@@ -4,16 +4,25 @@
  */
 import type { AnyValue } from "./any-value.ts";
 import * as attributeNames from "./attributes.gen.ts";
+import { eventFields, eventTypeKey, recordFields, resourceFields } from "./mapping.ts";
 
 /** Attributes that evidence never has: of loss and stream records, which are few, and of metrics. */
 const keysApart = /^runtime_evidence\.(?:loss|stream|queue)\./;
 
-/** The attributes of evidence that this program writes, those for people included. */
-const ownKeys = Object.entries(attributeNames)
-  .filter(([name, key]) => name.startsWith("ATTR_") && !keysApart.test(key))
-  .map(([, key]) => key);
+/** The attributes of evidence that this program writes, those for people included; what all records have first. */
+const ownKeys = [
+  ...new Set([
+    ...[eventTypeKey, attributeNames.ATTR_LOG_RECORD_UID, attributeNames.ATTR_RUNTIME_EVIDENCE_RESIDUAL],
+    ...[recordFields, resourceFields, ...Object.values(eventFields)].flat().map(({ key }) => key),
+    ...Object.entries(attributeNames)
+      .filter(([name, key]) => name.startsWith("ATTR_") && !keysApart.test(key))
+      .map(([, key]) => key),
+  ]),
+];
 const slotByKey = new Map(ownKeys.map((key, slot) => [key, slot]));
-const emptySlots = new Array<AnyValue | undefined>(ownKeys.length).fill(undefined);
+const noSlots = new Array<AnyValue | undefined>(ownKeys.length).fill(undefined);
+/** Slots that the attributes filled last have: the next ones will need as many. */
+let slotsExpected = 0;
 
 export { ownKeys as ownAttributeKeys };
 
@@ -25,15 +34,23 @@ export function slotOf(key: string): number {
 }
 
 export class DecodedAttributes implements ReadonlyMap<string, AnyValue> {
-  /** Values of our own attributes, in the order of `ownKeys`, once there is one; `undefined` where there is none. */
+  /**
+   * Values of our own attributes, in the order of `ownKeys`, once there is one: `undefined` where there is none,
+   * and as many as were needed so far.
+   */
   slots: (AnyValue | undefined)[] | undefined = undefined;
   others: Map<string, AnyValue> | undefined = undefined;
 
   set(key: string, value: AnyValue): void {
     const slot = slotByKey.get(key);
     if (slot !== undefined) {
-      this.slots ??= emptySlots.slice();
-      this.slots[slot] = value;
+      this.slots ??= noSlots.slice(0, slotsExpected);
+      const { slots } = this;
+      if (slot >= slots.length) {
+        while (slots.length <= slot) slots.push(undefined);
+        slotsExpected = slots.length;
+      }
+      slots[slot] = value;
     } else {
       this.others ??= new Map();
       this.others.set(key, value);
