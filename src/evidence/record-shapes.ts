@@ -12,6 +12,8 @@ import { integerFromBigInt, type JsonValue } from "./record.ts";
 
 /** Steps beyond this many make all be forgotten, and learnt anew. */
 const stepsMax = 1024;
+/** So do steps that may follow one place; they are tried one after another. */
+const alternativesMax = 32;
 /** Bytes of text between two values, and of a value that is expected to come again. */
 const textBytesMax = 128;
 /** Longer texts are left to the general reader. */
@@ -101,12 +103,20 @@ export class RecordShapes {
       return;
     }
     this.#pauseNext = 1;
-    if (this.#stepCount + seen.length > stepsMax) {
-      this.#first = [];
-      this.#stepCount = 0;
-    }
+    if (this.#stepCount + seen.length > stepsMax) this.#forget();
     let steps = this.#first;
-    for (const step of seen) steps = this.#stepFor(step, steps).next;
+    for (const step of seen) {
+      if (steps.length === alternativesMax) {
+        this.#forget();
+        return;
+      }
+      steps = this.#stepFor(step, steps).next;
+    }
+  }
+
+  #forget(): void {
+    this.#first = [];
+    this.#stepCount = 0;
   }
 
   #stepFor({ text, isInner, opens, member }: Seen, steps: Step[]): Step {
