@@ -16,15 +16,14 @@ import type { Settlement } from "../delivery/settlement.ts";
 import { steadyUnixMs } from "../delivery/steady-clock.ts";
 import { Wake } from "../delivery/wake.ts";
 import type { ExportLossReason } from "../health/ledger.ts";
-import { requestLosses } from "../health/loss.ts";
 import type { Loss } from "../health/loss-registry.ts";
 import type { ControlContext } from "../otlp/control-record.ts";
 import { RequestBuilder } from "../otlp/request-builder.ts";
 import type { EncodedResource } from "../otlp/resource.ts";
 import type { StreamCounts } from "../otlp/stream-record.ts";
 import { type DeliveryQueueOptions, type OpenedQueue, openQueue } from "./delivery-queue.ts";
-import { RecordTally } from "./record-tally.ts";
 import type { RequestOutlet } from "./request-outlet.ts";
+import { type EarlierRecords, type RecordBooks, StreamAccounts } from "./stream-accounts.ts";
 import { StreamReports } from "./stream-reports.ts";
 import { nowUnixNano } from "./wall-clock.ts";
 
@@ -33,15 +32,6 @@ const SPOOL_GRACE_MS = 2000;
 /** How often losses are looked for, and how often an empty queue is. */
 const LOOK_INTERVAL_MS = 1000;
 const EMPTY_INTERVAL_MS = 10;
-
-/** Where is booked what became of the records of this stream, by probe. */
-export interface RecordBooks {
-  /** Acknowledged. */
-  exported(probe: string, count: number): void;
-  lost(probe: string, reason: ExportLossReason, count: number): void;
-  /** On disk for the next run. */
-  spooled(probe: string, count: number): void;
-}
 
 export interface OtlpOutletOptions {
   readonly sender: Sender;
@@ -74,13 +64,6 @@ export interface OtlpOutletOptions {
   readonly report: (line: string) => void;
 }
 
-/** What became of records that earlier runs left in the spool. */
-export interface EarlierRecords {
-  readonly recovered: number;
-  readonly accepted: number;
-  readonly lost: number;
-}
-
 /** Opens the queue, begins the stream, and delivers from now on. Throws what opening the spool does. */
 export async function openOtlpOutlet(options: OtlpOutletOptions): Promise<OtlpOutlet> {
   const early: [RequestFacts, ExportLossReason][] = [];
@@ -100,14 +83,12 @@ export async function openOtlpOutlet(options: OtlpOutletOptions): Promise<OtlpOu
 /** The way of records to a collector. */
 export class OtlpOutlet implements RequestOutlet {
   readonly builder = new RequestBuilder();
-  /** Records that were never sent, by reason; those of earlier runs, too. */
-  readonly recordsDropped = new Map<ExportLossReason, number>();
   readonly #options: OtlpOutletOptions;
   readonly #opened: OpenedQueue;
   readonly #batch;
   readonly #delivery: Delivery;
   readonly #reports: StreamReports | undefined;
-  readonly #tally: RecordTally;
+  readonly #accounts: StreamAccounts;
   /** What the queue has no room for yet. */
   readonly #offers = new Set<Promise<void>>();
   /** Woken when the queue has taken everything, and by an abort. */
@@ -115,22 +96,16 @@ export class OtlpOutlet implements RequestOutlet {
   readonly #timer: NodeJS.Timeout;
   #isAborted = false;
   #isDraining = false;
-  /** The highest number of this stream that was lost after it was given. */
-  #lastLost = 0;
-  /** The lowest of those that the queue has dropped. */
-  #firstDropped = Number.POSITIVE_INFINITY;
   #hasBegun = false;
   /** Whether the spool knows that the stream has begun. */
   #isMarked = false;
   #sequence = 0;
   #firstSequence = 1;
   #lookAtMs = 0;
-  #earlier = { recovered: 0, accepted: 0, lost: 0 };
 
   constructor(options: OtlpOutletOptions, opened: OpenedQueue) {
     this.#options = options;
     this.#opened = opened;
-    this.#tally = new RecordTally(options.probes);
     if (options.saysItsCourse !== false) {
       this.#reports = new StreamReports({
         streamId: options.streamId,
@@ -138,6 +113,7 @@ export class OtlpOutlet implements RequestOutlet {
         append: (write) => this.#control(write),
       });
     }
+    this.#accounts = new StreamAccounts({ ...options, reports: this.#reports });
     const { batchBytesMax, batchAgeMaxMs, requestsInFlight, deadLetter, onAttempt } = options;
     this.#batch = createBatch({
       ...(batchBytesMax !== undefined && { bytesMax: batchBytesMax }),
@@ -163,7 +139,7 @@ export class OtlpOutlet implements RequestOutlet {
     const { disk } = this.#opened;
     if (disk === undefined) return;
     const { streams, unendedStreams, records } = disk.recovered;
-    this.#earlier.recovered = records;
+    this.#accounts.recovered(records);
     if (this.#reports === undefined) return;
     await disk.beginStream(this.#options.streamId);
     this.#isMarked = true;
@@ -178,7 +154,8 @@ export class OtlpOutlet implements RequestOutlet {
   /** Said, in the spool or to the collector, an earlier stream needs no more saying; else the next run says it. */
   async #forgetOnceSaid(disk: DiskQueue, streamIds: readonly string[], lastSequence: number): Promise<void> {
     await Promise.all(this.#offers);
-    if (this.#firstDropped > lastSequence) await Promise.all(streamIds.map((id) => disk.endStream(id)));
+    if (this.#accounts.firstDropped > lastSequence)
+      await Promise.all(streamIds.map((id) => disk.endStream(id)));
   }
 
   #sayBeginning(): void {
@@ -190,7 +167,7 @@ export class OtlpOutlet implements RequestOutlet {
   /** The place in the stream of the next record, which `probe` has made. */
   next(probe: number): number {
     if (!this.#hasBegun) this.#sayBeginning();
-    this.#tally.add(probe);
+    this.#accounts.tally.add(probe);
     return ++this.#sequence;
   }
 
@@ -235,12 +212,12 @@ export class OtlpOutlet implements RequestOutlet {
     const isEnded = this.#offers.size === 0;
     this.#isDraining = true;
     await this.#delivery.drain(leftMs());
-    if (this.#isMarked && isEnded && this.#lastLost < this.#sequence)
+    if (this.#isMarked && isEnded && this.#accounts.lastLost < this.#sequence)
       await disk?.endStream(this.#options.streamId);
     await disk?.end();
     // The offers that waited are refused by now, and booked.
     await Promise.all(this.#offers);
-    this.#bookRest();
+    this.#accounts.bookRest(disk !== undefined);
   }
 
   counters(): DeliveryCounters {
@@ -262,11 +239,16 @@ export class OtlpOutlet implements RequestOutlet {
 
   /** Records of `probe` that are numbered and not settled. */
   pendingRecords(probe: string): number {
-    return this.#tally.pending(probe);
+    return this.#accounts.tally.pending(probe);
   }
 
   get earlier(): EarlierRecords {
-    return this.#earlier;
+    return this.#accounts.earlier;
+  }
+
+  /** Records that were never sent, by reason; those of earlier runs, too. */
+  get recordsDropped(): ReadonlyMap<ExportLossReason, number> {
+    return this.#accounts.recordsDropped;
   }
 
   /** Records that wait for an acknowledgement. */
@@ -285,16 +267,12 @@ export class OtlpOutlet implements RequestOutlet {
 
   /** The queue has lost a request. */
   dropped(request: RequestFacts, reason: ExportLossReason): void {
-    if (request.streamId === this.#options.streamId) {
-      this.#firstDropped = Math.min(this.#firstDropped, request.firstSequence ?? 0);
-    }
-    this.recordsDropped.set(reason, (this.recordsDropped.get(reason) ?? 0) + request.recordCount);
-    this.#account(request, new Map([[reason, request.recordCount]]));
+    this.#accounts.dropped(request, reason);
   }
 
   #control(write: (builder: RequestBuilder, context: ControlContext) => void): void {
     const { streamId, resource } = this.#options;
-    const sequence = this.next(this.#tally.control);
+    const sequence = this.next(this.#accounts.tally.control);
     const observedTimeUnixNano = nowUnixNano();
     write(this.builder, { resource, streamId, sequence, observedTimeUnixNano });
     this.grown();
@@ -334,7 +312,7 @@ export class OtlpOutlet implements RequestOutlet {
       streamId,
       firstSequence: this.#firstSequence,
       lastSequence: this.#sequence,
-      recordsByProbe: this.#tally.seal(),
+      recordsByProbe: this.#accounts.tally.seal(),
     };
     this.#firstSequence = this.#sequence + 1;
     this.#reports?.sealed(request);
@@ -348,51 +326,10 @@ export class OtlpOutlet implements RequestOutlet {
     this.#offers.add(offer);
   }
 
-  #settle({ request, rejectedRecords, lost, lostSequences, keptRecords }: Settlement): void {
+  #settle(settlement: Settlement): void {
     // It is in the queue again, whole.
-    if (keptRecords > 0) return;
-    const reasons = new Map<ExportLossReason, number>(lost);
-    if (rejectedRecords > 0) reasons.set("rejected", rejectedRecords);
-    this.#account(request, reasons, lostSequences);
-    if (this.#opened.disk === undefined) this.builder.recycle(request.body);
-  }
-
-  /** Books what became of a request: some of it is lost, the rest has arrived. */
-  #account(
-    request: RequestFacts,
-    lost: ReadonlyMap<ExportLossReason, number>,
-    lostSequences?: Settlement["lostSequences"],
-  ): void {
-    const firstTimeUnixNano = BigInt(Math.round(request.sealedAtUnixMs)) * 1_000_000n;
-    const window = { firstTimeUnixNano, lastTimeUnixNano: nowUnixNano() };
-    const losses =
-      lost.size === 0
-        ? []
-        : requestLosses(request, { lost, window, ...(lostSequences !== undefined && { lostSequences }) });
-    this.#reports?.lost(losses);
-    if (request.streamId !== this.#options.streamId) {
-      const lostRecords = losses.reduce((sum, { count }) => sum + Number(count), 0);
-      this.#earlier.lost += lostRecords;
-      this.#earlier.accepted += request.recordCount - lostRecords;
-      return;
-    }
-    this.#reports?.settled(request, losses.length === 0);
-    if (losses.length > 0) this.#lastLost = Math.max(this.#lastLost, request.lastSequence ?? 0);
-    const { books } = this.#options;
-    const arrived = new Map(request.recordsByProbe);
-    for (const { probe, reason, count } of losses) {
-      const records = Number(count);
-      arrived.set(probe, (arrived.get(probe) ?? 0) - records);
-      if (this.#tally.settle(probe, records)) books.lost(probe, reason as ExportLossReason, records);
-    }
-    for (const [probe, count] of arrived) if (this.#tally.settle(probe, count)) books.exported(probe, count);
-  }
-
-  #bookRest(): void {
-    const { books } = this.#options;
-    for (const [probe, count] of this.#tally.outstanding()) {
-      if (this.#opened.disk === undefined) books.lost(probe, "undelivered", count);
-      else books.spooled(probe, count);
-    }
+    if (settlement.keptRecords > 0) return;
+    this.#accounts.settled(settlement);
+    if (this.#opened.disk === undefined) this.builder.recycle(settlement.request.body);
   }
 }
