@@ -1,14 +1,14 @@
 /** The order of a disk queue: offers, room, memory and leases over the files of a `Spool`; see `disk-queue.ts`. */
-import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { SealedRequest } from "./outcome.ts";
 import { createLease, type DeliveryQueue, type Lease, type QueueStats } from "./queue.ts";
 import { QueueEntries } from "./queue-entries.ts";
 import { errorCode, Spool, type SpoolCounts, type SpoolFsync } from "./spool.ts";
 import { createSpoolEntry, HeldBodies, type SpoolEntry } from "./spool-entry.ts";
-import { requestFileName, streamFileName } from "./spool-names.ts";
+import { requestFileName } from "./spool-names.ts";
 import { type RecoveredSpool, type SpoolScan, summarizeScan } from "./spool-recovery.ts";
 import type { SpoolStorage } from "./spool-storage.ts";
 import { SpoolWriter, type SpoolWriterSettings } from "./spool-writer.ts";
+import { StreamMarks } from "./stream-marks.ts";
 import { Wake } from "./wake.ts";
 
 /** Times that a file is read, where the file system refuses, before it is set aside. */
@@ -30,6 +30,7 @@ export interface SpoolQueueSettings extends SpoolWriterSettings {
   readonly fsync: SpoolFsync;
   readonly fsyncIntervalMs: number;
   readonly damagedFilesMax: number;
+  readonly lastWordsBytes: number;
 }
 
 interface SpoolParts {
@@ -41,9 +42,9 @@ interface SpoolParts {
 export class SpoolQueue implements DeliveryQueue {
   readonly recovered: RecoveredSpool;
   readonly #settings: SpoolQueueSettings;
-  readonly #storage: SpoolStorage;
   readonly #letGo: () => Promise<void>;
   readonly #spool: Spool;
+  readonly #marks: StreamMarks;
   readonly #entries = new QueueEntries<SpoolEntry>();
   readonly #wake = new Wake();
   readonly #bodies: HeldBodies;
@@ -54,9 +55,14 @@ export class SpoolQueue implements DeliveryQueue {
 
   constructor(settings: SpoolQueueSettings, parts: SpoolParts) {
     this.#settings = settings;
-    this.#storage = parts.storage;
     this.#letGo = parts.letGo;
     this.#spool = new Spool({ ...settings, storage: parts.storage, onRemoved: () => this.#wake.now() });
+    this.#marks = new StreamMarks({
+      storage: parts.storage,
+      spool: this.#spool,
+      sync: settings.fsync !== "never",
+      lastWordsBytes: settings.lastWordsBytes,
+    });
     this.recovered = summarizeScan(parts.scan);
     this.#bodies = new HeldBodies(settings.memoryBytesMax);
     this.#writer = new SpoolWriter(settings, {
@@ -131,23 +137,24 @@ export class SpoolQueue implements DeliveryQueue {
     };
   }
 
-  async beginStream(streamId: string): Promise<void> {
-    const sync = this.#settings.fsync !== "never";
-    try {
-      await this.#storage.write(markOf(streamId), [], sync);
-      if (sync) await this.#storage.syncDirectory();
-    } catch (error) {
-      if (error instanceof RuntimeEvidenceError) throw error;
-      this.#spool.failed("write", error);
-    }
+  beginStream(streamId: string): Promise<void> {
+    return this.#marks.begin(streamId);
   }
 
-  async endStream(streamId: string): Promise<void> {
-    await this.#spool.discard(markOf(streamId), 0);
+  endStream(streamId: string): Promise<void> {
+    return this.#marks.end(streamId);
+  }
+
+  keepLastWords(streamId: string, request: SealedRequest): Promise<boolean> {
+    return this.#marks.lastWords(streamId, request, this.#writer.takeSequence());
   }
 
   close(): void {
     this.#writer.close();
+  }
+
+  settle(): Promise<void> {
+    return this.#writer.end();
   }
 
   end(): Promise<void> {
@@ -211,14 +218,4 @@ export class SpoolQueue implements DeliveryQueue {
     else entry.lent = false;
     this.#wake.now();
   }
-}
-
-/** @throws RuntimeEvidenceError `usage` */
-function markOf(streamId: string): string {
-  const name = streamFileName(streamId);
-  if (name !== undefined) return name;
-  throw new RuntimeEvidenceError(
-    "usage",
-    `a stream id is 1 to 64 hexadecimal digits, not ${streamId.slice(0, 80)}`,
-  );
 }

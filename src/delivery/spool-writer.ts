@@ -72,6 +72,11 @@ export class SpoolWriter {
     return this.#failing;
   }
 
+  /** A place in the order, behind all that was offered before. */
+  takeSequence(): number {
+    return this.#nextSequence++;
+  }
+
   offer(request: SealedRequest, signal: AbortSignal | undefined): Promise<void> {
     if (this.#closed) return Promise.reject(queueClosed());
     if (signal?.aborted) return Promise.reject(signal.reason);
@@ -150,7 +155,7 @@ export class SpoolWriter {
   async #store(offer: WaitingOffer, header: Buffer): Promise<void> {
     const { body } = offer.request;
     const entry = createSpoolEntry(
-      this.#nextSequence++,
+      this.takeSequence(),
       header.length + body.byteLength,
       factsToKeep(offer.request),
     );

@@ -96,6 +96,8 @@ export class OtlpOutlet implements RequestOutlet {
   readonly #timer: NodeJS.Timeout;
   #isAborted = false;
   #isDraining = false;
+  /** Whether records go to no batch any more. */
+  #isAtLastWords = false;
   #hasBegun = false;
   /** Whether the spool knows that the stream has begun. */
   #isMarked = false;
@@ -209,14 +211,13 @@ export class OtlpOutlet implements RequestOutlet {
     if (this.#hasBegun) this.#reports?.end(counts());
     this.#batch.flush();
     await this.#admitted(leftMs, graceMs);
-    const isEnded = this.#offers.size === 0;
     this.#isDraining = true;
     await this.#delivery.drain(leftMs());
-    if (this.#isMarked && isEnded && this.#accounts.lastLost < this.#sequence)
-      await disk?.endStream(this.#options.streamId);
-    await disk?.end();
+    await disk?.settle();
     // The offers that waited are refused by now, and booked.
     await Promise.all(this.#offers);
+    if (disk !== undefined && this.#isMarked) await this.#endStream(disk, counts);
+    await disk?.end();
     this.#accounts.bookRest(disk !== undefined);
   }
 
@@ -275,7 +276,7 @@ export class OtlpOutlet implements RequestOutlet {
     const sequence = this.next(this.#accounts.tally.control);
     const observedTimeUnixNano = nowUnixNano();
     write(this.builder, { resource, streamId, sequence, observedTimeUnixNano });
-    this.grown();
+    if (!this.#isAtLastWords) this.grown();
   }
 
   #look(): void {
@@ -287,6 +288,19 @@ export class OtlpOutlet implements RequestOutlet {
   #findLosses(): void {
     const losses = this.#options.findLosses?.();
     if (losses !== undefined) this.#reports?.lost(losses);
+  }
+
+  /**
+   * Lets the spool know that the stream has ended. What could not be said in time, for want of room, is said in the
+   * room that is kept for it, with the losses that came of that; the next run delivers it.
+   */
+  async #endStream(disk: DiskQueue, counts: () => readonly StreamCounts[]): Promise<void> {
+    const { streamId } = this.#options;
+    const isSaid = this.#accounts.lastLost < this.#sequence && this.#reports?.unsaid === 0;
+    if (isSaid || !this.#hasBegun) return disk.endStream(streamId);
+    this.#isAtLastWords = true;
+    this.#reports?.end(counts());
+    await disk.keepLastWords(streamId, this.#sealed());
   }
 
   /** Waits until the queue has taken everything, or the time is over and then the grace. */
@@ -304,7 +318,8 @@ export class OtlpOutlet implements RequestOutlet {
     }
   }
 
-  #seal(): void {
+  /** The request that was being built. */
+  #sealed(): SealedRequest {
     const { streamId } = this.#options;
     const request: SealedRequest = {
       ...this.builder.seal(),
@@ -316,6 +331,11 @@ export class OtlpOutlet implements RequestOutlet {
     };
     this.#firstSequence = this.#sequence + 1;
     this.#reports?.sealed(request);
+    return request;
+  }
+
+  #seal(): void {
+    const request = this.#sealed();
     const offer: Promise<void> = this.#opened.queue
       .offer(request)
       .catch(() => this.dropped(request, "undelivered"))

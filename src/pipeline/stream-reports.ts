@@ -41,6 +41,11 @@ export class StreamReports {
     return this.#losses.pending;
   }
 
+  /** Losses that nothing says which was written. */
+  get unsaid(): number {
+    return this.#losses.unreported;
+  }
+
   begin(): void {
     this.#stream({ state: "start" });
   }

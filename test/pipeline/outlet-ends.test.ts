@@ -3,7 +3,9 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Sender, SendOutcome } from "../../src/delivery/outcome.ts";
 import { Ledger } from "../../src/health/ledger.ts";
+import { decodeRequest } from "../../src/otlp/decode-request.ts";
 import { createResourceSource } from "../../src/otlp/resource.ts";
+import { type ControlRecord, toEvidence } from "../../src/otlp/to-evidence.ts";
 import { type OtlpOutlet, type OtlpOutletOptions, openOtlpOutlet } from "../../src/pipeline/otlp-outlet.ts";
 import { sealed } from "../delivery/sealed.ts";
 import { SpoolScratch } from "../delivery/spool-scratch.ts";
@@ -15,6 +17,16 @@ const OWN = "00000000000000bb";
 
 function answering(outcome: () => SendOutcome): Sender {
   return { send: async () => outcome(), close: async () => {} };
+}
+
+function writeOpen(outlet: OtlpOutlet): void {
+  const sequence = outlet.next(0);
+  const resource = createResourceSource({ "service.name": "test" }).resourceFor(undefined, undefined);
+  const writer = outlet.builder.use(resource);
+  writer.begin("file_open", 1, 2, 3, 4, 9);
+  writer.uid(OWN, sequence);
+  writer.end();
+  outlet.grown();
 }
 
 describe("the end of an outlet", () => {
@@ -55,9 +67,43 @@ describe("the end of an outlet", () => {
       existsSync(join(directory, `${EARLIER}.stream`)),
       "the note was dropped: it has to be said again",
     );
-    assert.ok(existsSync(join(directory, `${OWN}.stream`)), "its own end was dropped");
     const next = await open(directory, { streamId: "00000000000000cc" });
     await next.end(10_000);
+    assert.deepEqual(readdirSync(directory), []);
+  });
+
+  it("is kept with a full spool, and with it what was lost because it was full", async () => {
+    const directory = await leftBehind();
+    const spool = { directory, fsync: "never" as const, bytesMax: 1100 };
+    const books = new Ledger(["file_open"]);
+    const full = await open(directory, { sender: answering(() => DOWN), queue: { spool }, books });
+    for (let count = 0; count < 3; count++) writeOpen(full);
+    full.abort();
+    await full.end(0);
+    assert.equal(books.balances()[0]?.lost.get("undelivered"), 3n);
+    assert.equal(existsSync(join(directory, `${OWN}.stream`)), false);
+
+    const said: ControlRecord[] = [];
+    const sender: Sender = {
+      send: async ({ body }) => {
+        for (const record of decodeRequest(body)) {
+          const reversed = toEvidence(record);
+          if (reversed.kind === "control") said.push(reversed);
+        }
+        return ACCEPTED;
+      },
+      close: async () => {},
+    };
+    const next = await open(directory, { streamId: "00000000000000cc", sender });
+    await next.end(10_000);
+    const losses = said.flatMap((record) => (record.event === "loss" ? [record.loss] : []));
+    const opens = losses.find(({ probe }) => probe === "file_open");
+    assert.deepEqual([opens?.reason, opens?.count, opens?.streamId], ["undelivered", 3n, OWN]);
+    const states = said.flatMap((record) => (record.event === "stream" ? [record.stream] : []));
+    assert.deepEqual(
+      states.filter(({ streamId }) => streamId === OWN).map(({ state }) => state),
+      ["end"],
+    );
     assert.deepEqual(readdirSync(directory), []);
   });
 
