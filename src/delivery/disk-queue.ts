@@ -28,12 +28,12 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { SealedRequest } from "./outcome.ts";
 import { checkLimit, type DeliveryQueue, type QueueOptions, WHEN_FULL } from "./queue.ts";
 import { createReport, REPORT_INTERVAL_MS } from "./report.ts";
-import { errorCode, type SpoolFsync } from "./spool.ts";
+import type { SpoolFsync } from "./spool.ts";
 import { openSpoolDirectory } from "./spool-directory.ts";
 import { lockSpool } from "./spool-lock.ts";
 import { SpoolQueue, type SpoolStats } from "./spool-queue.ts";
 import { type RecoveredSpool, scanSpool } from "./spool-recovery.ts";
-import { createSpoolStorage, type SpoolStorage } from "./spool-storage.ts";
+import { createSpoolStorage, errorCode, type SpoolStorage } from "./spool-storage.ts";
 
 /** Default of `bytesMax`: 1 GiB, about 300 full requests. */
 export const SPOOL_BYTES_MAX = 1024 * 1024 * 1024;

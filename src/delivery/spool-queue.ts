@@ -2,16 +2,16 @@
 import type { SealedRequest } from "./outcome.ts";
 import { createLease, type DeliveryQueue, type Lease, type QueueStats } from "./queue.ts";
 import { QueueEntries } from "./queue-entries.ts";
-import { errorCode, Spool, type SpoolCounts, type SpoolFsync } from "./spool.ts";
+import { Spool, type SpoolCounts, type SpoolFsync } from "./spool.ts";
 import { createSpoolEntry, HeldBodies, type SpoolEntry } from "./spool-entry.ts";
 import { requestFileName } from "./spool-names.ts";
 import { type RecoveredSpool, type SpoolScan, summarizeScan } from "./spool-recovery.ts";
-import type { SpoolStorage } from "./spool-storage.ts";
+import { errorCode, isNoFile, type SpoolStorage } from "./spool-storage.ts";
 import { SpoolWriter, type SpoolWriterSettings } from "./spool-writer.ts";
 import { StreamMarks } from "./stream-marks.ts";
 import { Wake } from "./wake.ts";
 
-/** Times that a file is read, where the file system refuses, before it is set aside. */
+/** Times that a file is read, where the disk refuses, before it is left to the next run. */
 const READ_TRIES = 3;
 
 /** Totals since the spool was opened, and what is there now. */
@@ -86,12 +86,17 @@ export class SpoolQueue implements DeliveryQueue {
       await this.#spool.setAside(name, damage.damage);
       if (damage.facts !== undefined) this.#settings.onDropped(damage.facts, "damaged");
     }
+    for (const { name, error } of scan.unreadable) this.#spool.leave(name, 0, error);
     for (const name of scan.temporary) await this.#spool.discard(name, 0);
-    if (scan.unknown.length > 0) {
-      const { directory, report } = this.#settings;
+    const { directory, report } = this.#settings;
+    const { unreadable, unknown } = scan;
+    if (unreadable.length > 1) {
+      report("unreadable", `spool ${directory}: ${unreadable.length} files can't be read in all, and stay`);
+    }
+    if (unknown.length > 0) {
       report(
         "unknown",
-        `spool ${directory}: ${scan.unknown.length} files are not ours and stay, ${scan.unknown[0]} first`,
+        `spool ${directory}: ${unknown.length} files are not ours and stay, ${unknown[0]} first`,
       );
     }
   }
@@ -168,12 +173,14 @@ export class SpoolQueue implements DeliveryQueue {
       if (!("damage" in loaded)) return loaded;
       await this.#setAside(entry, loaded.damage);
     } catch (error) {
-      this.#spool.failed("read", error);
       entry.readFailures += 1;
-      const code = errorCode(error);
-      if (code === "ENOENT") await this.#setAside(entry, "it is gone");
-      else if (entry.readFailures >= READ_TRIES) await this.#setAside(entry, `it can't be read (${code})`);
-      else this.#rest(entry);
+      if (errorCode(error) === "ENOENT") await this.#setAside(entry, "it is gone");
+      else if (isNoFile(error)) await this.#setAside(entry, `it can't be read (${errorCode(error)})`);
+      else if (entry.readFailures >= READ_TRIES) this.#leave(entry, error);
+      else {
+        this.#spool.failed("read", error);
+        this.#rest(entry);
+      }
     }
     return undefined;
   }
@@ -184,6 +191,13 @@ export class SpoolQueue implements DeliveryQueue {
       this.#entries.putBack(entry);
     }, this.#settings.retryMs);
     this.#resting.add(timer);
+  }
+
+  /** Its records are not lost: they are in the spool, as far as anybody knows. */
+  #leave(entry: SpoolEntry, error: unknown): void {
+    this.#spool.leave(requestFileName(entry.sequence), entry.bytes, error);
+    this.#entries.forget(entry);
+    this.#wake.now();
   }
 
   async #setAside(entry: SpoolEntry, damage: string): Promise<void> {

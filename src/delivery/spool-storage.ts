@@ -178,3 +178,16 @@ async function readUpTo(file: FileHandle, bytes: number): Promise<Buffer> {
 function errno(code: string, name: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: ${name}`), { code });
 }
+
+/** What went wrong, in a word that can be counted. */
+export function errorCode(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? "error";
+}
+
+/** Of the others nobody knows what they say of a file: an I/O error, missing rights, too many open files. */
+const NO_FILE: ReadonlySet<string> = new Set(["ENOENT", "ELOOP", "EINVAL", "EFBIG", "EISDIR", "ENXIO"]);
+
+/** Whether reading failed because there is no file of ours under that name: nothing, a link, a folder, a pipe. */
+export function isNoFile(error: unknown): boolean {
+  return NO_FILE.has(errorCode(error));
+}

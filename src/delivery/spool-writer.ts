@@ -11,10 +11,11 @@ import { type DropReason, queueClosed, type RequestFacts, type WhenFull } from "
 import type { QueueEntries } from "./queue-entries.ts";
 import { QueueOffers, type WaitingOffer } from "./queue-offers.ts";
 import type { Report } from "./report.ts";
-import { errorCode, type Spool } from "./spool.ts";
+import type { Spool } from "./spool.ts";
 import { createSpoolEntry, factsToKeep, type HeldBodies, type SpoolEntry } from "./spool-entry.ts";
 import { encodeSpoolHeader } from "./spool-file.ts";
 import { requestFileName } from "./spool-names.ts";
+import { errorCode } from "./spool-storage.ts";
 import type { Wake } from "./wake.ts";
 
 export interface SpoolWriterSettings {
