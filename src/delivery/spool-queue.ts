@@ -72,11 +72,9 @@ export class SpoolQueue implements DeliveryQueue {
       wake: this.#wake,
       nextSequence: parts.scan.nextSequence,
     });
-    for (const { sequence, fileBytes, facts, young } of parts.scan.requests) {
-      const entry = createSpoolEntry(sequence, fileBytes, facts);
-      entry.spooled = true;
-      this.#entries.add(entry);
-      if (young) this.#spool.adopt(requestFileName(sequence));
+    for (const request of parts.scan.requests) {
+      this.#entries.add(createSpoolEntry(request, true));
+      if (request.young) this.#spool.adopt(requestFileName(request.sequence));
     }
   }
 

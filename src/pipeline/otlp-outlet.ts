@@ -11,7 +11,7 @@ import { type Attempt, type Delivery, type InFlight, startDelivery } from "../de
 import type { DeliveryCounters } from "../delivery/delivery-books.ts";
 import type { DiskQueue } from "../delivery/disk-queue.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
-import type { RequestFacts } from "../delivery/queue.ts";
+import type { DroppedRequest } from "../delivery/queue.ts";
 import type { Settlement } from "../delivery/settlement.ts";
 import { steadyUnixMs } from "../delivery/steady-clock.ts";
 import { Wake } from "../delivery/wake.ts";
@@ -66,8 +66,9 @@ export interface OtlpOutletOptions {
 
 /** Opens the queue, begins the stream, and delivers from now on. Throws what opening the spool does. */
 export async function openOtlpOutlet(options: OtlpOutletOptions): Promise<OtlpOutlet> {
-  const early: [RequestFacts, ExportLossReason][] = [];
-  let dropped = (request: RequestFacts, reason: ExportLossReason): void => void early.push([request, reason]);
+  const early: [DroppedRequest, ExportLossReason][] = [];
+  let dropped = (request: DroppedRequest, reason: ExportLossReason): void =>
+    void early.push([request, reason]);
   const opened = await openQueue(options.queue, (...drop) => dropped(...drop), options.report);
   const outlet = new OtlpOutlet(options, opened);
   dropped = (...drop) => outlet.dropped(...drop);
@@ -267,7 +268,7 @@ export class OtlpOutlet implements RequestOutlet {
   }
 
   /** The queue has lost a request. */
-  dropped(request: RequestFacts, reason: ExportLossReason): void {
+  dropped(request: DroppedRequest, reason: ExportLossReason): void {
     this.#accounts.dropped(request, reason);
   }
 

@@ -2,11 +2,12 @@
  * What became of sealed requests, those that earlier runs left in the spool included: by probe into the books, and
  * as losses back into the stream.
  */
-import type { RequestFacts } from "../delivery/queue.ts";
+import type { DroppedRequest, RequestFacts } from "../delivery/queue.ts";
 import type { Settlement } from "../delivery/settlement.ts";
 import type { ExportLossReason } from "../health/ledger.ts";
 import { requestLosses } from "../health/loss.ts";
-import { RecordTally } from "./record-tally.ts";
+import { type LostRange, lostReports } from "./lost-reports.ts";
+import { CONTROL, RecordTally } from "./record-tally.ts";
 import type { StreamReports } from "./stream-reports.ts";
 import { nowUnixNano } from "./wall-clock.ts";
 
@@ -69,11 +70,12 @@ export class StreamAccounts {
   }
 
   /** The queue has lost a request. */
-  dropped(request: RequestFacts, reason: ExportLossReason): void {
+  dropped(request: DroppedRequest, reason: ExportLossReason): void {
     if (request.streamId === this.#options.streamId) {
       this.#firstDropped = Math.min(this.#firstDropped, request.firstSequence ?? 0);
     }
     this.recordsDropped.set(reason, (this.recordsDropped.get(reason) ?? 0) + request.recordCount);
+    this.#sayAgain(request, undefined);
     this.#account(request, new Map([[reason, request.recordCount]]));
   }
 
@@ -81,6 +83,8 @@ export class StreamAccounts {
   settled({ request, rejectedRecords, lost, lostSequences }: Settlement): void {
     const reasons = new Map<ExportLossReason, number>(lost);
     if (rejectedRecords > 0) reasons.set("rejected", rejectedRecords);
+    // Which ones a collector has rejected it does not say.
+    if (reasons.size > 0) this.#sayAgain(request, rejectedRecords > 0 ? undefined : lostSequences);
     this.#account(request, reasons, lostSequences);
   }
 
@@ -91,6 +95,15 @@ export class StreamAccounts {
       if (isOnDisk) books.spooled(probe, count);
       else books.lost(probe, "undelivered", count);
     }
+  }
+
+  /** Reports of this stream are known, and written again by `StreamReports`; those of earlier runs only stand here. */
+  #sayAgain(request: DroppedRequest, lost: readonly LostRange[] | undefined): void {
+    const { streamId, reports } = this.#options;
+    const { body, recordsByProbe } = request;
+    if (reports === undefined || body === undefined || request.streamId === streamId) return;
+    const controlRecords = recordsByProbe === undefined ? undefined : (recordsByProbe.get(CONTROL) ?? 0);
+    if (controlRecords !== 0) reports.again(lostReports(body, lost, controlRecords));
   }
 
   /** Books what became of a request: some of it is lost, the rest has arrived. */

@@ -1,51 +1,21 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Sender, SendOutcome } from "../../src/delivery/outcome.ts";
 import { Ledger } from "../../src/health/ledger.ts";
-import { decodeRequest } from "../../src/otlp/decode-request.ts";
-import { createResourceSource } from "../../src/otlp/resource.ts";
-import { type ControlRecord, toEvidence } from "../../src/otlp/to-evidence.ts";
-import { type OtlpOutlet, type OtlpOutletOptions, openOtlpOutlet } from "../../src/pipeline/otlp-outlet.ts";
+import type { OtlpOutlet, OtlpOutletOptions } from "../../src/pipeline/otlp-outlet.ts";
 import { sealed } from "../delivery/sealed.ts";
 import { SpoolScratch } from "../delivery/spool-scratch.ts";
+import { ACCEPTED, answering, DOWN, listening, openOutlet, writeOpen } from "./outlets.ts";
 
-const ACCEPTED: SendOutcome = { kind: "accepted", rejectedRecords: 0, message: "" };
-const DOWN: SendOutcome = { kind: "retryable", reason: "down" };
 const EARLIER = "00000000000000aa";
 const OWN = "00000000000000bb";
-
-function answering(outcome: () => SendOutcome): Sender {
-  return { send: async () => outcome(), close: async () => {} };
-}
-
-function writeOpen(outlet: OtlpOutlet): void {
-  const sequence = outlet.next(0);
-  const resource = createResourceSource({ "service.name": "test" }).resourceFor(undefined, undefined);
-  const writer = outlet.builder.use(resource);
-  writer.begin("file_open", 1, 2, 3, 4, 9);
-  writer.uid(OWN, sequence);
-  writer.end();
-  outlet.grown();
-}
 
 describe("the end of an outlet", () => {
   const spools = new SpoolScratch();
   afterEach(() => spools.remove());
 
-  function open(directory: string | undefined, options: Partial<OtlpOutletOptions>): Promise<OtlpOutlet> {
-    const spool = directory === undefined ? undefined : { directory, fsync: "never" as const };
-    return openOtlpOutlet({
-      sender: answering(() => ACCEPTED),
-      queue: { spool },
-      streamId: OWN,
-      resource: createResourceSource({ "service.name": "test" }).resourceFor(undefined, undefined),
-      probes: ["file_open"],
-      books: new Ledger(["file_open"]),
-      report: () => {},
-      ...options,
-    });
-  }
+  const open = (directory: string | undefined, options: Partial<OtlpOutletOptions>): Promise<OtlpOutlet> =>
+    openOutlet(directory, { streamId: OWN, ...options });
 
   /** A spool that an exporter has left in the middle of its stream, with one request. */
   async function leftBehind(): Promise<string> {
@@ -83,17 +53,7 @@ describe("the end of an outlet", () => {
     assert.equal(books.balances()[0]?.lost.get("undelivered"), 3n);
     assert.equal(existsSync(join(directory, `${OWN}.stream`)), false);
 
-    const said: ControlRecord[] = [];
-    const sender: Sender = {
-      send: async ({ body }) => {
-        for (const record of decodeRequest(body)) {
-          const reversed = toEvidence(record);
-          if (reversed.kind === "control") said.push(reversed);
-        }
-        return ACCEPTED;
-      },
-      close: async () => {},
-    };
+    const { sender, said } = listening();
     const next = await open(directory, { streamId: "00000000000000cc", sender });
     await next.end(10_000);
     const losses = said.flatMap((record) => (record.event === "loss" ? [record.loss] : []));
