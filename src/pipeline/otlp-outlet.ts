@@ -27,8 +27,10 @@ import { type EarlierRecords, type RecordBooks, StreamAccounts } from "./stream-
 import { StreamReports } from "./stream-reports.ts";
 import { nowUnixNano } from "./wall-clock.ts";
 
-/** How long the end waits for the spool to take what is sealed, when the time to shut down is over. */
+/** When the time to shut down is over, the end still waits for the spool, as long as that takes a request within this, */
 const SPOOL_GRACE_MS = 2000;
+/** and not longer than this. */
+const SPOOL_END_MAX_MS = 30_000;
 /** How often losses are looked for, and how often an empty queue is. */
 const LOOK_INTERVAL_MS = 1000;
 const EMPTY_INTERVAL_MS = 10;
@@ -92,11 +94,12 @@ export class OtlpOutlet implements RequestOutlet {
   readonly #accounts: StreamAccounts;
   /** What the queue has no room for yet. */
   readonly #offers = new Set<Promise<void>>();
-  /** Woken when the queue has taken everything, and by an abort. */
+  /** Woken when the queue has taken a request, and by an abort. */
   readonly #wake = new Wake();
   readonly #timer: NodeJS.Timeout;
   #isAborted = false;
   #isDraining = false;
+  #graceMs = SPOOL_GRACE_MS;
   /** Whether records go to no batch any more. */
   #isAtLastWords = false;
   #hasBegun = false;
@@ -203,15 +206,15 @@ export class OtlpOutlet implements RequestOutlet {
     const deadlineMs = performance.now() + timeoutMs;
     const leftMs = () => (this.#isAborted ? 0 : Math.max(0, deadlineMs - performance.now()));
     const { disk } = this.#opened;
-    const graceMs = disk === undefined ? 0 : SPOOL_GRACE_MS;
+    if (disk === undefined) this.#graceMs = 0;
     this.#batch.flush();
     // First what is there, so that what the collector says of it can still be reported.
-    await this.#admitted(leftMs, graceMs);
+    await this.#admitted(leftMs);
     await this.#emptied(leftMs);
     this.#findLosses();
     if (this.#hasBegun) this.#reports?.end(counts());
     this.#batch.flush();
-    await this.#admitted(leftMs, graceMs);
+    await this.#admitted(leftMs);
     this.#isDraining = true;
     await this.#delivery.drain(leftMs());
     await disk?.settle();
@@ -304,12 +307,19 @@ export class OtlpOutlet implements RequestOutlet {
     await disk.keepLastWords(streamId, this.#sealed());
   }
 
-  /** Waits until the queue has taken everything, or the time is over and then the grace. */
-  async #admitted(leftMs: () => number, graceMs: number): Promise<void> {
+  /** Waits until the queue has taken everything, or the time is over and then for the grace nothing was taken. */
+  async #admitted(leftMs: () => number): Promise<void> {
     while (this.#offers.size > 0 && leftMs() > 0) await this.#wake.wait(leftMs());
-    const graceEndMs = performance.now() + graceMs;
-    const graceLeftMs = () => graceEndMs - performance.now();
-    while (this.#offers.size > 0 && graceLeftMs() > 0) await this.#wake.wait(graceLeftMs());
+    const startedMs = performance.now();
+    let quietUntilMs = startedMs + this.#graceMs;
+    for (let left = this.#offers.size; left > 0; left = this.#offers.size) {
+      const nowMs = performance.now();
+      // What had no room for so long will not have it a moment later.
+      if (nowMs >= quietUntilMs) this.#graceMs = 0;
+      if (nowMs >= Math.min(quietUntilMs, startedMs + SPOOL_END_MAX_MS)) return;
+      await this.#wake.wait(quietUntilMs - nowMs);
+      if (this.#offers.size < left) quietUntilMs = performance.now() + this.#graceMs;
+    }
   }
 
   /** Waits until everything is acknowledged or the time is over. */
@@ -342,7 +352,7 @@ export class OtlpOutlet implements RequestOutlet {
       .catch(() => this.dropped(request, "undelivered"))
       .then(() => {
         this.#offers.delete(offer);
-        if (this.#offers.size === 0) this.#wake.now();
+        this.#wake.now();
       });
     this.#offers.add(offer);
   }
