@@ -12,6 +12,7 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
+import { remoteText } from "../evidence/remote-text.ts";
 import { AddressWatch } from "./address-watch.ts";
 import { ConnectionRotation } from "./connection-rotation.ts";
 import { classifyGrpcStatus } from "./grpc-status.ts";
@@ -20,7 +21,6 @@ import type { OtlpOptions, OtlpSignal, RenewalOptions } from "./otlp-options.ts"
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess } from "./partial-success.ts";
 import { grpcMismatch } from "./protocol-mismatch.ts";
-import { remoteText } from "./remote-text.ts";
 import { retryInfoDelayMs } from "./retry-info.ts";
 import { TlsMaterial } from "./tls-files.ts";
 import { USER_AGENT } from "./user-agent.ts";

@@ -11,6 +11,8 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
+import { remoteText } from "../evidence/remote-text.ts";
+import { parseRetryAfterMs } from "../otlp/retry-after.ts";
 import { AddressWatch } from "./address-watch.ts";
 import { ConnectionRotation } from "./connection-rotation.ts";
 import { RequestHeaders } from "./headers-file.ts";
@@ -20,8 +22,6 @@ import type { OtlpOptions, RenewalOptions } from "./otlp-options.ts";
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess, readStatusMessage } from "./partial-success.ts";
 import { type ConnectionError, httpFailureMismatch, httpStatusMismatch } from "./protocol-mismatch.ts";
-import { remoteText } from "./remote-text.ts";
-import { parseRetryAfterMs } from "./retry-after.ts";
 import { TlsMaterial } from "./tls-files.ts";
 import { USER_AGENT } from "./user-agent.ts";
 
