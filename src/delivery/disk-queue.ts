@@ -59,14 +59,23 @@ export const LAST_WORDS_BYTES = 64 * 1024;
 /** Default of `retryMs`. */
 export const SPOOL_RETRY_MS = 1000;
 
-export interface DiskQueueOptions extends QueueOptions {
+/** What is chosen about a spool, on the command line and by programs; what it promises is in docs/delivery.md. */
+export interface SpoolOptions {
+  /** Made where it is missing; for this process's user alone, and for one exporter at a time. */
   readonly directory: string;
-  /** Files, beside their bytes; a file system has few small ones to give. */
+  /** All requests that are not acknowledged, on disk. Default 1 GiB. */
+  readonly bytesMax?: number | undefined;
+  /** Files, beside their bytes; a file system has few small ones to give. Default 100,000. */
   readonly filesMax?: number | undefined;
+  /** When what was written is forced to disk. Default "interval". */
+  readonly fsync?: SpoolFsync | undefined;
+  /** Default 1 s. */
+  readonly fsyncIntervalMs?: number | undefined;
+}
+
+export interface DiskQueueOptions extends QueueOptions, SpoolOptions {
   /** Bodies kept in memory beside their files. Those being sent, N in flight, come on top where they were read back. */
   readonly memoryBytesMax?: number | undefined;
-  readonly fsync?: SpoolFsync | undefined;
-  readonly fsyncIntervalMs?: number | undefined;
   /** Files kept in `damaged/`; the oldest go, which is said. */
   readonly damagedFilesMax?: number | undefined;
   /** Room on disk for the last words of each stream, beside `bytesMax`; longer ones need room when they are said. */

@@ -25,7 +25,7 @@ export type SpoolFsync = "always" | "interval" | "never";
 
 const FILE_BYTES_MAX = SPOOL_HEADER_BYTES_MAX + SPOOL_PAYLOAD_BYTES_MAX;
 
-export interface SpoolOptions {
+export interface SpoolFilesOptions {
   readonly storage: SpoolStorage;
   /** For lines to people. */
   readonly directory: string;
@@ -50,7 +50,7 @@ export interface SpoolCounts {
 }
 
 export class Spool {
-  readonly #options: SpoolOptions;
+  readonly #options: SpoolFilesOptions;
   readonly #storage: SpoolStorage;
   readonly #sync: SpoolSync;
   readonly #failures = new Map<string, number>();
@@ -65,7 +65,7 @@ export class Spool {
   #damagedFilesRemoved = 0;
   #ended = false;
 
-  constructor(options: SpoolOptions) {
+  constructor(options: SpoolFilesOptions) {
     this.#options = options;
     this.#storage = options.storage;
     this.#sync = new SpoolSync({
