@@ -8,7 +8,7 @@
  *   gRPC, plain  HTTP, plain   no HTTP/1, but a SETTINGS frame of HTTP/2
  *   HTTP, plain  gRPC, plain   "Protocol error"
  *   any, TLS     gRPC, plain   closed at once: "Failed to connect"
- *   gRPC, TLS    HTTP, any     closed without an answer: ECONNRESET
+ *   gRPC, TLS    HTTP, any     closed without an answer: ECONNRESET, EPIPE
  *   HTTP, TLS    gRPC, TLS     HTTP status 404, or the TLS alert that no protocol is common to both
  *   HTTP, TLS    HTTP, plain   HTTP status 400 with a text
  *
@@ -58,7 +58,7 @@ export function httpFailureMismatch(error: ConnectionError, connecting: Connecti
   if (NO_COMMON_PROTOCOL.test(message)) return noHttp1(server);
   if (code === "HPE_INVALID_CONSTANT")
     return Buffer.isBuffer(rawPacket) && isTls(rawPacket) ? wantsTls(server) : noHttp1(server);
-  if (code !== "ECONNRESET" || hasDelivered) return undefined;
+  if (!/^(?:ECONNRESET|EPIPE)$/.test(code) || hasDelivered) return undefined;
   const tls = secure ? "" : "does it want TLS (https://), or ";
   return `${server} closes connections without an answer: ${tls}is it a port of gRPC? ${tls === "" ? "" : "then "}${USE_GRPC}`;
 }

@@ -102,8 +102,7 @@ export class StreamAccounts {
     const { streamId, reports } = this.#options;
     const { body, recordsByProbe } = request;
     if (reports === undefined || body === undefined || request.streamId === streamId) return;
-    const controlRecords = recordsByProbe === undefined ? undefined : (recordsByProbe.get(CONTROL) ?? 0);
-    if (controlRecords !== 0) reports.again(lostReports(body, lost, controlRecords));
+    if (recordsByProbe?.has(CONTROL) ?? true) reports.again(lostReports(body, lost));
   }
 
   /** Books what became of a request: some of it is lost, the rest has arrived. */

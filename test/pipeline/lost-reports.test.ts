@@ -4,8 +4,12 @@ import { readdirSync } from "node:fs";
 import { openDeadLetterFile } from "../../src/delivery/dead-letter-file.ts";
 import type { SendOutcome } from "../../src/delivery/outcome.ts";
 import type { Loss } from "../../src/health/loss-registry.ts";
-import type { LossRecord } from "../../src/otlp/loss-record.ts";
+import { eventSlots } from "../../src/otlp/attribute-slot.ts";
+import { encodeLossRecord, type LossRecord } from "../../src/otlp/loss-record.ts";
+import { RequestBuilder } from "../../src/otlp/request-builder.ts";
+import { createResourceSource } from "../../src/otlp/resource.ts";
 import type { ControlRecord } from "../../src/otlp/to-evidence.ts";
+import { lostReports } from "../../src/pipeline/lost-reports.ts";
 import { StreamVerifier } from "../../src/pipeline/stream-verifier.ts";
 import { sealed } from "../delivery/sealed.ts";
 import { SpoolScratch } from "../delivery/spool-scratch.ts";
@@ -133,5 +137,22 @@ describe("loss records of an earlier run that are lost themselves", () => {
     });
     await outlet.end(10_000);
     assert.ok(outlet.counters().recordsDeadLettered >= 6);
+  });
+
+  it("are not seen in evidence that has their name in it, nor in what is no request", () => {
+    const builder = new RequestBuilder();
+    const resource = createResourceSource({ "service.name": "test" }).resourceFor(undefined, undefined);
+    const writer = builder.use(resource);
+    writer.begin("file_open", 1, 2, 3, 4, 9);
+    writer.text(eventSlots.file_open.path, "/runtime_evidence.loss runtime_evidence.stream");
+    writer.uid(FIRST, 1);
+    writer.end();
+    const context = { resource, streamId: FIRST, sequence: 2, observedTimeUnixNano: 1n };
+    const loss = { ...LOST, count: 5000n, streamId: FIRST, lossId: 1, sequences: [] };
+    encodeLossRecord(builder, loss, context);
+    const { body } = builder.seal();
+    assert.deepEqual(lossesIn(lostReports(body, undefined)), [loss]);
+    assert.deepEqual(lostReports(body, [{ first: 1, last: 1 }]), []);
+    assert.deepEqual(lostReports(Buffer.from("runtime_evidence.loss"), undefined), []);
   });
 });
