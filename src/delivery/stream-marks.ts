@@ -14,7 +14,7 @@ import type { SealedRequest } from "./outcome.ts";
 import type { Spool } from "./spool.ts";
 import { encodeSpoolHeader } from "./spool-file.ts";
 import { requestFileName, streamFileName } from "./spool-names.ts";
-import type { SpoolStorage } from "./spool-storage.ts";
+import { errorCode, type SpoolStorage } from "./spool-storage.ts";
 
 export interface StreamMarksOptions {
   readonly storage: SpoolStorage;
@@ -56,13 +56,18 @@ export class StreamMarks {
   async lastWords(streamId: string, request: SealedRequest, sequence: number): Promise<boolean> {
     const { storage, spool, sync } = this.#options;
     const name = markOf(streamId);
+    const parts = [encodeSpoolHeader(request), request.body];
     try {
-      await storage.overwrite(name, [encodeSpoolHeader(request), request.body], sync);
+      await storage.overwrite(name, parts, sync).catch((error: unknown) => {
+        if (errorCode(error) !== "ENOENT") throw error;
+        // The stream began on a disk that had no room for its mark; there may be some now.
+        return storage.write(name, parts, sync);
+      });
       await storage.rename(name, requestFileName(sequence));
       if (sync) await storage.syncDirectory();
       return true;
     } catch (error) {
-      spool.failed("write", error, "the next run will say that this stream never ended");
+      spool.failed("write", error, "this stream is left without its end");
       return false;
     }
   }

@@ -65,6 +65,21 @@ describe("the last words of a stream", () => {
     await next.end();
   });
 
+  it("of a stream that began on a full disk are kept where there is room by then", async () => {
+    const disk = new SimulatedDisk();
+    const queue = await open(disk);
+    disk.fault = (operation) => (operation === "write" ? "ENOSPC" : undefined);
+    await queue.beginStream(STREAM);
+    assert.equal(disk.names.size, 0);
+    assert.equal(await queue.keepLastWords(STREAM, words(500)), false);
+    disk.fault = () => undefined;
+    assert.equal(await queue.keepLastWords(STREAM, words(500)), true);
+    await queue.end();
+    const next = await open(disk);
+    assert.deepEqual([next.recovered.unendedStreams, next.recovered.requests], [[], 1]);
+    await next.end();
+  });
+
   it("are there whole, or the stream is known as unended, whenever power is cut", async () => {
     const cut = fc.asyncProperty(
       fc.nat(20),
