@@ -120,12 +120,12 @@ describe("a disk that is full while a spool is written", function () {
         () => FULL.test(output().stderr),
         () => output().stderr.slice(-2000),
       );
-      // To the last byte, and whatever the spool gives back is gone as well.
-      writeFileSync(join(disk, "other"), Buffer.alloc(DISK_BYTES), { flag: "a" });
-    } catch (error) {
-      assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
+      // To the last byte, so that not even the end finds room.
+      assert.throws(() => writeFileSync(join(disk, "other"), Buffer.alloc(DISK_BYTES)), { code: "ENOSPC" });
+    } finally {
+      await exporter.stop();
     }
-    const { code } = await exporter.stop();
+    const { code } = await exporter.exited;
     assert.equal(code, 5, exporter.output().stderr);
     const { lost, spooled } = exportSummary(exporter);
     const undelivered = lost.undelivered ?? 0;
