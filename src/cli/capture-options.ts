@@ -5,7 +5,9 @@ import { type Command, Option } from "commander";
 import { describeOtlpOptions, type OtlpOptions } from "../delivery/otlp-options.ts";
 import type { SinkOptions } from "../pipeline/sinks.ts";
 import { addDeliveryOptions, type DeliveryFlags, resolveDelivery, resolveOtlp } from "./delivery-options.ts";
+import { type OptionNeed, requireNeeds } from "./option-needs.ts";
 import { parseDurationMs } from "./quantity.ts";
+import type { TelemetryFlags } from "./telemetry-options.ts";
 
 /** Values of the options added by `addSinkOptions`. */
 export interface SinkFlags extends DeliveryFlags {
@@ -44,9 +46,57 @@ export function addSinkOptions(command: Command): Command {
     );
 }
 
-/** What the flags and the environment ask for; without a collector or a file, v1 on standard output. */
+/** Options of the connection to a collector: metrics of the exporter use them, too. */
+const CONNECTION_OPTIONS = [
+  "otlpEndpoint",
+  "otlpProtocol",
+  "otlpHeader",
+  "otlpHeadersFile",
+  "otlpCompression",
+  "otlpTimeout",
+  "otlpInsecure",
+] as const satisfies readonly (keyof DeliveryFlags)[];
+
+/** Options of what waits for a collector. */
+const DELIVERY_OPTIONS = [
+  "queue",
+  "spoolDir",
+  "spoolBytes",
+  "fsync",
+  "fsyncInterval",
+  "whenFull",
+  "batchAge",
+  "inFlight",
+  "maxAge",
+  "deadLetter",
+  "lossInterval",
+] as const satisfies readonly (keyof DeliveryFlags)[];
+
+/** Options that `--discard` obeys as well: it fills requests and has a queue. */
+const ENCODING_OPTIONS = ["queueBytes", "batchBytes"] as const satisfies readonly (keyof DeliveryFlags)[];
+
+function sinkNeeds(
+  { discard, metrics }: SinkFlags & TelemetryFlags,
+  { otlp, output }: Pick<SinkOptions, "otlp" | "output">,
+): OptionNeed<SinkFlags>[] {
+  const isSent = otlp !== undefined && otlp !== "discard";
+  const needed = discard
+    ? "evidence to be sent, and --discard sends none: leave out one or the other"
+    : `a collector: add --otlp-endpoint URL, or set ${ENDPOINT_VARIABLES[0]}`;
+  return [
+    { options: CONNECTION_OPTIONS, isMet: isSent || metrics === "otlp", needed },
+    { options: DELIVERY_OPTIONS, isMet: isSent, needed },
+    { options: ENCODING_OPTIONS, isMet: otlp !== undefined, needed },
+    { options: ["extensions"], isMet: output !== undefined, needed: "v1 output: add --output FILE" },
+  ];
+}
+
+/**
+ * What the flags and the environment ask for; without a collector or a file, v1 on standard output.
+ * @throws RuntimeEvidenceError `usage` for options that need what is not there
+ */
 export function resolveSinks(
-  flags: SinkFlags,
+  flags: SinkFlags & TelemetryFlags,
   report: (line: string) => void,
   environment: NodeJS.ProcessEnv = process.env,
 ): { sinks: SinkOptions; description: string } {
@@ -54,6 +104,7 @@ export function resolveSinks(
     flags.otlpEndpoint !== undefined || ENDPOINT_VARIABLES.some((name) => environment[name]?.trim());
   const otlp = flags.discard ? "discard" : wantsOtlp ? resolveOtlp(flags, report, environment) : undefined;
   const output = flags.output ?? (otlp === undefined ? "-" : undefined);
+  requireNeeds(flags, sinkNeeds(flags, { otlp, output }));
   return {
     sinks: {
       clock: flags.clock,

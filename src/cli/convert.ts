@@ -10,6 +10,7 @@ import type { OtlpFileFormat } from "../pipeline/otlp-file-outlet.ts";
 import { addEncodingOptions, type EncodingFlags, resolveEncoding } from "./encoding-options.ts";
 import { EXIT_BAD_INPUT, EXIT_OK, exitCodeOf } from "./exit-code.ts";
 import { addInputOptions, type InputFlags, openInputs } from "./input-options.ts";
+import { requireNeeds } from "./option-needs.ts";
 import type { SetExitCode } from "./program.ts";
 import { type ProgressLine, startProgressLine } from "./progress-line.ts";
 
@@ -58,6 +59,14 @@ Examples:
 }
 
 async function runConvert(paths: string[], flags: ConvertFlags, screen: ProgressLine): Promise<number> {
+  requireNeeds(flags, [
+    { options: ["extensions", "keepDuplicates"], isMet: flags.to === "v1", needed: "--to v1" },
+    {
+      options: ["bootTime", "streamId", "limits"],
+      isMet: flags.to !== "v1",
+      needed: "OTLP to be made: add --to otlp-json",
+    },
+  ]);
   const inputs = await openInputs(paths, flags, screen.print);
   const { output, rejects } = flags;
   const report = screen.print;

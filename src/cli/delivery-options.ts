@@ -8,8 +8,8 @@ import { type Environment, type OtlpOverrides, readOtlpOptions } from "../delive
 import type { OtlpOptions, OtlpSignal } from "../delivery/otlp-options.ts";
 import type { WhenFull } from "../delivery/queue.ts";
 import type { SpoolFsync } from "../delivery/spool.ts";
-import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { DeliveryTuning } from "../pipeline/delivery-tuning.ts";
+import { requireNeeds } from "./option-needs.ts";
 import { parseCount, parseDurationMs, parseSizeBytes, repeatable } from "./quantity.ts";
 
 /** Values of the options added by `addDeliveryOptions`. */
@@ -96,14 +96,22 @@ export function spoolDirectoryDefault(environment: NodeJS.ProcessEnv = process.e
   return join(state, "runtime-evidence/spool");
 }
 
-/** How to deliver, from the flags. Throws `usage` for options that contradict each other. */
+/** How to deliver, from the flags. Throws `usage` for options that need others or contradict each other. */
 export function resolveDelivery(flags: DeliveryFlags): DeliveryTuning {
   const { spoolDir, spoolBytes, fsync, fsyncInterval } = flags;
   const onDisk = flags.queue === "disk" || (flags.queue === undefined && spoolDir !== undefined);
-  if (!onDisk && [spoolDir, spoolBytes, fsync, fsyncInterval].some((option) => option !== undefined)) {
-    const message = "--spool-dir, --spool-bytes and --fsync are for --queue disk";
-    throw new RuntimeEvidenceError("usage", message);
-  }
+  requireNeeds(flags, [
+    {
+      options: ["spoolDir", "spoolBytes", "fsync", "fsyncInterval"],
+      isMet: onDisk,
+      needed: "--queue disk",
+    },
+    {
+      options: ["fsyncInterval"],
+      isMet: fsync === undefined || fsync === "interval",
+      needed: "--fsync interval",
+    },
+  ]);
   const spool = {
     directory: resolve(spoolDir ?? spoolDirectoryDefault()),
     bytesMax: spoolBytes,

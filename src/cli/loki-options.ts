@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { LokiReadOptions } from "../convert/loki-client.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { requireNeeds } from "./option-needs.ts";
 import { parsePeriodNs, parsePointInTimeNs } from "./point-in-time.ts";
 import { repeatable } from "./quantity.ts";
 
@@ -19,6 +20,17 @@ export interface LokiFlags {
   header?: string[];
   headerFile?: string;
 }
+
+/** What only a Loki that is read can be asked for. */
+const LOKI_OPTIONS = [
+  "query",
+  "since",
+  "fromTime",
+  "toTime",
+  "tenant",
+  "header",
+  "headerFile",
+] as const satisfies readonly (keyof LokiFlags)[];
 
 const SINCE_DEFAULT = "1h";
 /** A file of headers is a few lines. */
@@ -46,21 +58,8 @@ export function addLokiOptions(command: Command): Command {
  */
 export function resolveLoki(flags: LokiFlags, report: (line: string) => void): LokiReadOptions | undefined {
   const { lokiUrl, query, since, fromTime, toTime, tenant } = flags;
-  if (lokiUrl === undefined) {
-    const stray = Object.entries({
-      query,
-      since,
-      fromTime,
-      toTime,
-      tenant,
-      header: flags.header,
-      headerFile: flags.headerFile,
-    })
-      .filter(([, value]) => value !== undefined)
-      .map(([name]) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
-    if (stray.length > 0) throw usage(`${stray.join(", ")} need${stray.length === 1 ? "s" : ""} --loki-url`);
-    return undefined;
-  }
+  requireNeeds(flags, [{ options: LOKI_OPTIONS, isMet: lokiUrl !== undefined, needed: "--loki-url" }]);
+  if (lokiUrl === undefined) return undefined;
   if (query === undefined)
     throw usage(`--loki-url needs --query, for example '{service_name="runtime-evidence"}'`);
   if (since !== undefined && fromTime !== undefined)

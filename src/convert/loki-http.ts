@@ -3,6 +3,8 @@
  * means. Says what to do next and does not do it: see `loki-client.ts`.
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { headerSecrets, remoteText } from "../evidence/remote-text.ts";
+import { parseRetryAfterMs } from "../otlp/retry-after.ts";
 
 export interface LokiConnection {
   /** Address of Loki, without `/loki/api/v1/…`. */
@@ -40,8 +42,6 @@ export type LokiAnswer =
       readonly delayMs?: number;
     };
 
-/** Longest text of Loki that is shown. */
-const TEXT_LENGTH_MAX = 300;
 /** Longest wait that Loki can ask for. */
 const RETRY_AFTER_MAX_MS = 60_000;
 const RETRYABLE = new Set([429, 500, 502, 503, 504]);
@@ -68,7 +68,7 @@ export async function queryRange(connection: LokiConnection, range: LokiRange): 
       return { kind: "retryable", reason, heavy: true };
     }
     if (response.status === 200) return { kind: "page", body };
-    return refusal(response, remoteText(body.toString(), connection));
+    return refusal(response, remoteText(body.toString(), headerSecrets(connection.headers ?? [])));
   } catch (thrown) {
     if (thrown instanceof RuntimeEvidenceError) throw thrown;
     connection.signal?.throwIfAborted();
@@ -127,10 +127,15 @@ function refusal(response: Response, text: string): LokiAnswer {
   const { status } = response;
   const reason = text === "" ? `HTTP ${status}` : `HTTP ${status}: ${text}`;
   if (RETRYABLE.has(status)) {
-    const delayMs = retryAfterMs(response.headers.get("retry-after"));
+    const waitMs = parseRetryAfterMs(response.headers.get("retry-after") ?? undefined, Date.now());
     // A time limit inside Loki is answered with 504, a page too large for its own messages with 500 or nothing.
     const heavy = status === 500 || status === 504;
-    return { kind: "retryable", reason, heavy, ...(delayMs === undefined ? {} : { delayMs }) };
+    return {
+      kind: "retryable",
+      reason,
+      heavy,
+      ...(waitMs !== undefined && { delayMs: Math.min(waitMs, RETRY_AFTER_MAX_MS) }),
+    };
   }
   if (status === 400) {
     const tooMany = /max entries limit.*?(?:\(\d+ > (\d+)\)|$)/i.exec(text);
@@ -170,23 +175,4 @@ function brokenConnection(thrown: unknown, timedOut: boolean, timeoutMs: number)
   const reason = typeof code === "string" ? `connection failed: ${code}` : "connection failed";
   // Loki closes a connection without a word when an answer is late.
   return { kind: "retryable", reason, heavy: code === "UND_ERR_SOCKET" || code === "ECONNRESET" };
-}
-
-/** `Retry-After` (RFC 9110, section 10.2.3): seconds or a date; nothing where it is neither. */
-function retryAfterMs(header: string | null): number | undefined {
-  if (header === null) return undefined;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), RETRY_AFTER_MAX_MS);
-}
-
-/** One line, cut, and without the values of our own headers, which a server may echo. */
-function remoteText(text: string, { headers }: LokiConnection): string {
-  let clean = text.slice(0, 16 * TEXT_LENGTH_MAX);
-  for (const value of headers?.values() ?? []) {
-    for (const secret of [value, value.replace(/^\S+ +/, "")]) {
-      if (secret.length >= 4) clean = clean.replaceAll(secret, "[redacted]");
-    }
-  }
-  clean = clean.replace(/[\s\p{Cc}\p{Cf}\p{Cs}]+/gu, " ").trim();
-  return clean.length > TEXT_LENGTH_MAX ? `${clean.slice(0, TEXT_LENGTH_MAX)}…` : clean;
 }

@@ -1,6 +1,7 @@
 /** The counters of a delivery, and the lines that say what was counted. */
+
+import { said } from "../evidence/remote-text.ts";
 import type { LossReason, Refusal, SealedRequest } from "./outcome.ts";
-import { said } from "./remote-text.ts";
 import type { Report } from "./report.ts";
 
 /**

@@ -11,12 +11,12 @@
  *                     └─ release ◄── stopped: still in the queue         ... no part left ─► acknowledge
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { said } from "../evidence/remote-text.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import { DeliveryBooks, type DeliveryCounters } from "./delivery-books.ts";
 import type { LossReason, Refusal, SealedRequest, Sender, SendOutcome } from "./outcome.ts";
 import { PaceLimit } from "./pace-limit.ts";
 import type { DeliveryQueue, Lease } from "./queue.ts";
-import { said } from "./remote-text.ts";
 import { createReport, REPORT_INTERVAL_MS, type Report } from "./report.ts";
 import { type RequestPart, RequestParts } from "./request-parts.ts";
 import { RETRY_DEFAULTS, type RetryOptions, retryDelayMs } from "./retry.ts";

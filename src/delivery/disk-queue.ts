@@ -6,7 +6,7 @@
  *   DIRECTORY/                   0700, ours; refused otherwise
  *     0000000000000042.request   0600; the number is the place in the order of offers
  *     0000000000000043.request.tmp   being written; removed at the next start, its offer never resolved
- *     3f9c0d5a7b2e4c61.stream    empty: this stream began and has not ended
+ *     3f9c0d5a7b2e4c61.stream    this stream began and has not ended; room for its last words, see `stream-marks.ts`
  *     damaged/                   what can't be sent, by its old name; never sent, limited in number
  *     lock-4711-9f…              see `spool-lock.ts`
  *
@@ -25,14 +25,15 @@
  * a sender that has nothing else to do gets the request from memory: its offer resolves when it is acknowledged.
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
+import type { SealedRequest } from "./outcome.ts";
 import { checkLimit, type DeliveryQueue, type QueueOptions, WHEN_FULL } from "./queue.ts";
 import { createReport, REPORT_INTERVAL_MS } from "./report.ts";
-import { errorCode, type SpoolFsync } from "./spool.ts";
+import type { SpoolFsync } from "./spool.ts";
 import { openSpoolDirectory } from "./spool-directory.ts";
 import { lockSpool } from "./spool-lock.ts";
 import { SpoolQueue, type SpoolStats } from "./spool-queue.ts";
 import { type RecoveredSpool, scanSpool } from "./spool-recovery.ts";
-import { createSpoolStorage, type SpoolStorage } from "./spool-storage.ts";
+import { createSpoolStorage, errorCode, type SpoolStorage } from "./spool-storage.ts";
 
 /** Default of `bytesMax`: 1 GiB, about 300 full requests. */
 export const SPOOL_BYTES_MAX = 1024 * 1024 * 1024;
@@ -52,19 +53,33 @@ export const SPOOL_FSYNC_INTERVAL_MS = 1000;
 /** Default of `damagedFilesMax`. */
 export const DAMAGED_FILES_MAX = 100;
 
+/** Default of `lastWordsBytes`: some hundred loss records. */
+export const LAST_WORDS_BYTES = 64 * 1024;
+
 /** Default of `retryMs`. */
 export const SPOOL_RETRY_MS = 1000;
 
-export interface DiskQueueOptions extends QueueOptions {
+/** What is chosen about a spool, on the command line and by programs; what it promises is in docs/delivery.md. */
+export interface SpoolOptions {
+  /** Made where it is missing; for this process's user alone, and for one exporter at a time. */
   readonly directory: string;
-  /** Files, beside their bytes; a file system has few small ones to give. */
+  /** All requests that are not acknowledged, on disk. Default 1 GiB. */
+  readonly bytesMax?: number | undefined;
+  /** Files, beside their bytes; a file system has few small ones to give. Default 100,000. */
   readonly filesMax?: number | undefined;
+  /** When what was written is forced to disk. Default "interval". */
+  readonly fsync?: SpoolFsync | undefined;
+  /** Default 1 s. */
+  readonly fsyncIntervalMs?: number | undefined;
+}
+
+export interface DiskQueueOptions extends QueueOptions, SpoolOptions {
   /** Bodies kept in memory beside their files. Those being sent, N in flight, come on top where they were read back. */
   readonly memoryBytesMax?: number | undefined;
-  readonly fsync?: SpoolFsync | undefined;
-  readonly fsyncIntervalMs?: number | undefined;
   /** Files kept in `damaged/`; the oldest go, which is said. */
   readonly damagedFilesMax?: number | undefined;
+  /** Room on disk for the last words of each stream, beside `bytesMax`; longer ones need room when they are said. */
+  readonly lastWordsBytes?: number | undefined;
   /** After how long a write or read that failed is tried again; a write also as soon as there is room. */
   readonly retryMs?: number | undefined;
   /** Gets one line about each kind of trouble, at intervals. */
@@ -83,6 +98,13 @@ export interface DiskQueue extends DeliveryQueue {
   beginStream(streamId: string): Promise<void>;
   /** Forgets a stream, of this run or an earlier one. */
   endStream(streamId: string): Promise<void>;
+  /** Closes, and waits until each offer has become a file or is refused. */
+  settle(): Promise<void>;
+  /**
+   * Leaves a request for the next run, though the disk be full or the spool at its limit: in the room that was kept
+   * since `beginStream`. It ends the stream; once for each. False where even that fails, and the stream has not ended.
+   */
+  keepLastWords(streamId: string, request: SealedRequest): Promise<boolean>;
   /** Closes, waits for what is being written, forces to disk what is to be there, and lets go of the directory. */
   end(): Promise<void>;
 }
@@ -131,6 +153,7 @@ export async function openSpoolQueue(
     fsync: options.fsync ?? SPOOL_FSYNC,
     fsyncIntervalMs: checkLimit("fsync interval", options.fsyncIntervalMs ?? SPOOL_FSYNC_INTERVAL_MS),
     damagedFilesMax: checkLimit("limit of damaged files", options.damagedFilesMax ?? DAMAGED_FILES_MAX),
+    lastWordsBytes: options.lastWordsBytes ?? LAST_WORDS_BYTES,
     retryMs: options.retryMs ?? SPOOL_RETRY_MS,
     onDropped: options.onDropped ?? (() => {}),
     report: createReport(options.onTrouble ?? (() => {}), REPORT_INTERVAL_MS, () => performance.now()),

@@ -12,6 +12,7 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
+import { remoteText } from "../evidence/remote-text.ts";
 import { AddressWatch } from "./address-watch.ts";
 import { ConnectionRotation } from "./connection-rotation.ts";
 import { classifyGrpcStatus } from "./grpc-status.ts";
@@ -19,7 +20,7 @@ import { RequestHeaders } from "./headers-file.ts";
 import type { OtlpOptions, OtlpSignal, RenewalOptions } from "./otlp-options.ts";
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess } from "./partial-success.ts";
-import { remoteText } from "./remote-text.ts";
+import { grpcMismatch } from "./protocol-mismatch.ts";
 import { retryInfoDelayMs } from "./retry-info.ts";
 import { TlsMaterial } from "./tls-files.ts";
 import { USER_AGENT } from "./user-agent.ts";
@@ -68,6 +69,9 @@ export function createGrpcSender(options: OtlpOptions, renewal: RenewalOptions):
 
 class GrpcSender implements Sender {
   readonly #method: string;
+  /** Host and port, for people. */
+  readonly #server: string;
+  readonly #secure: boolean;
   readonly #timeoutMs: number;
   readonly #headers: RequestHeaders;
   readonly #tls: TlsMaterial | undefined;
@@ -77,9 +81,12 @@ class GrpcSender implements Sender {
   /** When the collector answered last, whatever it was, on any connection. */
   #answeredMs = Number.NEGATIVE_INFINITY;
   #halfOpen = false;
+  #hasDelivered = false;
 
   constructor(options: OtlpOptions, renewal: RenewalOptions) {
     this.#method = EXPORT_METHODS[options.signal];
+    this.#server = options.target.replace(/^dns:(?:\/\/[^/]*\/)?/, "");
+    this.#secure = options.secure;
     this.#timeoutMs = options.timeoutMs;
     this.#headers = new RequestHeaders(options.headers, options.headersFile, renewal);
     this.#metadata = toMetadata(this.#headers.current);
@@ -146,6 +153,7 @@ class GrpcSender implements Sender {
 
   #accepted(response: Buffer): SendOutcome {
     const partial = readPartialSuccess(response, "protobuf");
+    this.#hasDelivered = true;
     return { kind: "accepted", ...partial, message: remoteText(partial.message, this.#headers.secrets) };
   }
 
@@ -158,7 +166,14 @@ class GrpcSender implements Sender {
       this.#metadata = toMetadata(this.#headers.current);
       return { kind: "retryable", reason: "grpc UNAUTHENTICATED", message };
     }
-    return classifyGrpcStatus(code, message, delayMs);
+    const outcome = classifyGrpcStatus(code, message, delayMs);
+    const mismatch = grpcMismatch(message, {
+      server: this.#server,
+      secure: this.#secure,
+      hasDelivered: this.#hasDelivered,
+    });
+    if (mismatch === undefined || outcome.kind === "accepted") return outcome;
+    return { kind: "retryable", reason: outcome.reason, message: mismatch };
   }
 }
 

@@ -5,10 +5,10 @@
  */
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { headerSecrets } from "../evidence/remote-text.ts";
 import { FileChange } from "./file-change.ts";
 import { parseHeader } from "./otlp-headers.ts";
 import type { RenewalOptions } from "./otlp-options.ts";
-import { headerSecrets } from "./remote-text.ts";
 
 /** A larger file is refused: it is something else. */
 const HEADERS_FILE_BYTES_MAX = 64 * 1024;

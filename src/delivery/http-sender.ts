@@ -11,6 +11,8 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
+import { remoteText } from "../evidence/remote-text.ts";
+import { parseRetryAfterMs } from "../otlp/retry-after.ts";
 import { AddressWatch } from "./address-watch.ts";
 import { ConnectionRotation } from "./connection-rotation.ts";
 import { RequestHeaders } from "./headers-file.ts";
@@ -19,8 +21,7 @@ import { jsonBody } from "./json-body.ts";
 import type { OtlpOptions, RenewalOptions } from "./otlp-options.ts";
 import type { Sender, SendOutcome } from "./outcome.ts";
 import { readPartialSuccess, readStatusMessage } from "./partial-success.ts";
-import { remoteText } from "./remote-text.ts";
-import { parseRetryAfterMs } from "./retry-after.ts";
+import { type ConnectionError, httpFailureMismatch, httpStatusMismatch } from "./protocol-mismatch.ts";
 import { TlsMaterial } from "./tls-files.ts";
 import { USER_AGENT } from "./user-agent.ts";
 
@@ -58,6 +59,7 @@ class HttpSender implements Sender {
   readonly #tls: TlsMaterial | undefined;
   readonly #addresses: AddressWatch;
   readonly #agents: ConnectionRotation<HttpAgent>;
+  #hasDelivered = false;
 
   constructor(options: OtlpOptions, renewal: RenewalOptions) {
     this.#options = options;
@@ -161,11 +163,16 @@ class HttpSender implements Sender {
     if (response.status >= 200 && response.status < 300) {
       const encoding = response.contentType.startsWith("application/json") ? "json" : "protobuf";
       const partial = readPartialSuccess(response.body, encoding);
+      this.#hasDelivered = true;
       return { kind: "accepted", ...partial, message: remoteText(partial.message, this.#headers.secrets) };
     }
     const message = remoteText(readStatusMessage(response.body, response.contentType), this.#headers.secrets);
     if (response.status === 401 && this.#headers.refresh({ now: true })) {
       return { kind: "retryable", reason: "http 401", message };
+    }
+    const mismatch = httpStatusMismatch(response.status, message, this.#url.host);
+    if (mismatch !== undefined) {
+      return { kind: "retryable", reason: `http ${response.status}`, message: mismatch };
     }
     const retryAfterMs = parseRetryAfterMs(response.retryAfter, Date.now());
     return classifyHttpStatus(response.status, message, retryAfterMs);
@@ -176,11 +183,15 @@ class HttpSender implements Sender {
     if (thrown instanceof Timeout) {
       return { kind: "retryable", reason: "timeout", message: thrown.message, timedOut: true };
     }
-    const error = thrown as NodeJS.ErrnoException & { errors?: readonly NodeJS.ErrnoException[] };
+    const error = thrown as ConnectionError & { errors?: readonly ConnectionError[] };
     // A name with several addresses fails with an AggregateError without message.
     const cause = error.errors?.[0] ?? error;
-    const hint = cause.code === "HPE_INVALID_CONSTANT" ? " (is this a gRPC port?)" : "";
-    const message = `${remoteText(cause.message ?? "", this.#headers.secrets)}${hint}`;
+    const mismatch = httpFailureMismatch(cause, {
+      server: this.#url.host,
+      secure: this.#options.secure,
+      hasDelivered: this.#hasDelivered,
+    });
+    const message = mismatch ?? remoteText(cause.message ?? "", this.#headers.secrets);
     return { kind: "retryable", reason: `connection ${cause.code ?? "failed"}`, message };
   }
 }

@@ -44,13 +44,16 @@ export type DropReason =
 /** What is known of a request without its body. */
 export type RequestFacts = Omit<SealedRequest, "body">;
 
+/** A request that a queue has lost; its body where it could still be read. */
+export type DroppedRequest = RequestFacts & Partial<Pick<SealedRequest, "body">>;
+
 /** What every queue is told. */
 export interface QueueOptions {
   /** Limit of all unacknowledged requests. */
   readonly bytesMax?: number | undefined;
   readonly whenFull?: WhenFull | undefined;
   /** Called once for each request that the queue lost; its offer has resolved or resolves. Must not throw. */
-  readonly onDropped?: ((request: RequestFacts, reason: DropReason) => void) | undefined;
+  readonly onDropped?: ((request: DroppedRequest, reason: DropReason) => void) | undefined;
 }
 
 /** First in, first out; the contract is held for every implementation by `test/delivery/queue-contract.ts`. */

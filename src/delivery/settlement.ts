@@ -2,9 +2,10 @@
  * What became of one leased request, to the record: the entry in the books that loss records and counters are made
  * of. A request is settled in parts when it had to be cut.
  */
+
+import { said } from "../evidence/remote-text.ts";
 import type { LossReason, Refusal, SealedRequest, SendOutcome } from "./outcome.ts";
 import { mergeRanges, type SequenceRange, sequencesOf } from "./record-sequences.ts";
-import { said } from "./remote-text.ts";
 import type { RequestPart } from "./request-parts.ts";
 
 /** `acceptedRecords + rejectedRecords + Σ lost + keptRecords` is the request's `recordCount`. */

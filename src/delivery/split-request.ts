@@ -68,6 +68,18 @@ export class SplitRequest {
     return middle;
   }
 
+  /** The record that has the byte at `offset` of the request; `undefined` where none has. */
+  recordAt(offset: number): number | undefined {
+    let low = 0;
+    let high = this.#records.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#place(middle).end <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.#records.length && this.#place(low).start <= offset ? low : undefined;
+  }
+
   /** The request with the records from `from` up to, but not with, `to`. */
   part(from: number, to: number): Buffer {
     const resources: { resource: Header; scopes: Buffer[] }[] = [];

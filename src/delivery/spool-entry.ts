@@ -2,12 +2,15 @@
 import type { SealedRequest } from "./outcome.ts";
 import type { RequestFacts } from "./queue.ts";
 import type { QueueEntry } from "./queue-entries.ts";
+import type { RecoveredRequest } from "./spool-recovery.ts";
 
 export interface SpoolEntry extends QueueEntry {
   /** Without the counts by probe: those are read from the file when they are asked for. */
   readonly facts: RequestFacts;
   /** The request, while it is in memory. */
   request: SealedRequest | undefined;
+  /** An earlier run has left it. */
+  readonly recovered: boolean;
   /** Its file is there. */
   spooled: boolean;
   /** Given to a sender before it was spooled, because it can't be. */
@@ -17,15 +20,19 @@ export interface SpoolEntry extends QueueEntry {
   readFailures: number;
 }
 
-/** An entry whose file is not there yet, without its request. */
-export function createSpoolEntry(sequence: number, fileBytes: number, facts: RequestFacts): SpoolEntry {
+/** An entry without its request: of one to be written, or of one that an earlier run has left. */
+export function createSpoolEntry(
+  { sequence, fileBytes, facts }: Pick<RecoveredRequest, "sequence" | "fileBytes" | "facts">,
+  recovered = false,
+): SpoolEntry {
   return {
     sequence,
     bytes: fileBytes,
     records: facts.recordCount,
     facts,
     request: undefined,
-    spooled: false,
+    recovered,
+    spooled: recovered,
     lent: false,
     acknowledged: false,
     readFailures: 0,

@@ -1,17 +1,17 @@
 /** The order of a disk queue: offers, room, memory and leases over the files of a `Spool`; see `disk-queue.ts`. */
-import { RuntimeEvidenceError } from "../evidence/error.ts";
 import type { SealedRequest } from "./outcome.ts";
 import { createLease, type DeliveryQueue, type Lease, type QueueStats } from "./queue.ts";
 import { QueueEntries } from "./queue-entries.ts";
-import { errorCode, Spool, type SpoolCounts, type SpoolFsync } from "./spool.ts";
+import { Spool, type SpoolCounts, type SpoolFsync } from "./spool.ts";
 import { createSpoolEntry, HeldBodies, type SpoolEntry } from "./spool-entry.ts";
-import { requestFileName, streamFileName } from "./spool-names.ts";
+import { requestFileName } from "./spool-names.ts";
 import { type RecoveredSpool, type SpoolScan, summarizeScan } from "./spool-recovery.ts";
-import type { SpoolStorage } from "./spool-storage.ts";
+import { errorCode, isNoFile, type SpoolStorage } from "./spool-storage.ts";
 import { SpoolWriter, type SpoolWriterSettings } from "./spool-writer.ts";
+import { StreamMarks } from "./stream-marks.ts";
 import { Wake } from "./wake.ts";
 
-/** Times that a file is read, where the file system refuses, before it is set aside. */
+/** Times that a file is read, where the disk refuses, before it is left to the next run. */
 const READ_TRIES = 3;
 
 /** Totals since the spool was opened, and what is there now. */
@@ -30,6 +30,7 @@ export interface SpoolQueueSettings extends SpoolWriterSettings {
   readonly fsync: SpoolFsync;
   readonly fsyncIntervalMs: number;
   readonly damagedFilesMax: number;
+  readonly lastWordsBytes: number;
 }
 
 interface SpoolParts {
@@ -41,9 +42,9 @@ interface SpoolParts {
 export class SpoolQueue implements DeliveryQueue {
   readonly recovered: RecoveredSpool;
   readonly #settings: SpoolQueueSettings;
-  readonly #storage: SpoolStorage;
   readonly #letGo: () => Promise<void>;
   readonly #spool: Spool;
+  readonly #marks: StreamMarks;
   readonly #entries = new QueueEntries<SpoolEntry>();
   readonly #wake = new Wake();
   readonly #bodies: HeldBodies;
@@ -54,9 +55,14 @@ export class SpoolQueue implements DeliveryQueue {
 
   constructor(settings: SpoolQueueSettings, parts: SpoolParts) {
     this.#settings = settings;
-    this.#storage = parts.storage;
     this.#letGo = parts.letGo;
     this.#spool = new Spool({ ...settings, storage: parts.storage, onRemoved: () => this.#wake.now() });
+    this.#marks = new StreamMarks({
+      storage: parts.storage,
+      spool: this.#spool,
+      sync: settings.fsync !== "never",
+      lastWordsBytes: settings.lastWordsBytes,
+    });
     this.recovered = summarizeScan(parts.scan);
     this.#bodies = new HeldBodies(settings.memoryBytesMax);
     this.#writer = new SpoolWriter(settings, {
@@ -66,11 +72,9 @@ export class SpoolQueue implements DeliveryQueue {
       wake: this.#wake,
       nextSequence: parts.scan.nextSequence,
     });
-    for (const { sequence, fileBytes, facts, young } of parts.scan.requests) {
-      const entry = createSpoolEntry(sequence, fileBytes, facts);
-      entry.spooled = true;
-      this.#entries.add(entry);
-      if (young) this.#spool.adopt(requestFileName(sequence));
+    for (const request of parts.scan.requests) {
+      this.#entries.add(createSpoolEntry(request, true));
+      if (request.young) this.#spool.adopt(requestFileName(request.sequence));
     }
   }
 
@@ -80,12 +84,17 @@ export class SpoolQueue implements DeliveryQueue {
       await this.#spool.setAside(name, damage.damage);
       if (damage.facts !== undefined) this.#settings.onDropped(damage.facts, "damaged");
     }
+    for (const { name, error } of scan.unreadable) this.#spool.leave(name, 0, error);
     for (const name of scan.temporary) await this.#spool.discard(name, 0);
-    if (scan.unknown.length > 0) {
-      const { directory, report } = this.#settings;
+    const { directory, report } = this.#settings;
+    const { unreadable, unknown } = scan;
+    if (unreadable.length > 1) {
+      report("unreadable", `spool ${directory}: ${unreadable.length} files can't be read in all, and stay`);
+    }
+    if (unknown.length > 0) {
       report(
         "unknown",
-        `spool ${directory}: ${scan.unknown.length} files are not ours and stay, ${scan.unknown[0]} first`,
+        `spool ${directory}: ${unknown.length} files are not ours and stay, ${unknown[0]} first`,
       );
     }
   }
@@ -131,23 +140,24 @@ export class SpoolQueue implements DeliveryQueue {
     };
   }
 
-  async beginStream(streamId: string): Promise<void> {
-    const sync = this.#settings.fsync !== "never";
-    try {
-      await this.#storage.write(markOf(streamId), [], sync);
-      if (sync) await this.#storage.syncDirectory();
-    } catch (error) {
-      if (error instanceof RuntimeEvidenceError) throw error;
-      this.#spool.failed("write", error);
-    }
+  beginStream(streamId: string): Promise<void> {
+    return this.#marks.begin(streamId);
   }
 
-  async endStream(streamId: string): Promise<void> {
-    await this.#spool.discard(markOf(streamId), 0);
+  endStream(streamId: string): Promise<void> {
+    return this.#marks.end(streamId);
+  }
+
+  keepLastWords(streamId: string, request: SealedRequest): Promise<boolean> {
+    return this.#marks.lastWords(streamId, request, this.#writer.takeSequence());
   }
 
   close(): void {
     this.#writer.close();
+  }
+
+  settle(): Promise<void> {
+    return this.#writer.end();
   }
 
   end(): Promise<void> {
@@ -161,12 +171,14 @@ export class SpoolQueue implements DeliveryQueue {
       if (!("damage" in loaded)) return loaded;
       await this.#setAside(entry, loaded.damage);
     } catch (error) {
-      this.#spool.failed("read", error);
       entry.readFailures += 1;
-      const code = errorCode(error);
-      if (code === "ENOENT") await this.#setAside(entry, "it is gone");
-      else if (entry.readFailures >= READ_TRIES) await this.#setAside(entry, `it can't be read (${code})`);
-      else this.#rest(entry);
+      if (errorCode(error) === "ENOENT") await this.#setAside(entry, "it is gone");
+      else if (isNoFile(error)) await this.#setAside(entry, `it can't be read (${errorCode(error)})`);
+      else if (entry.readFailures >= READ_TRIES) this.#leave(entry, error);
+      else {
+        this.#spool.failed("read", error);
+        this.#rest(entry);
+      }
     }
     return undefined;
   }
@@ -177,6 +189,13 @@ export class SpoolQueue implements DeliveryQueue {
       this.#entries.putBack(entry);
     }, this.#settings.retryMs);
     this.#resting.add(timer);
+  }
+
+  /** Its records are not lost: they are in the spool, as far as anybody knows. */
+  #leave(entry: SpoolEntry, error: unknown): void {
+    this.#spool.leave(requestFileName(entry.sequence), entry.bytes, error);
+    this.#entries.forget(entry);
+    this.#wake.now();
   }
 
   async #setAside(entry: SpoolEntry, damage: string): Promise<void> {
@@ -211,14 +230,4 @@ export class SpoolQueue implements DeliveryQueue {
     else entry.lent = false;
     this.#wake.now();
   }
-}
-
-/** @throws RuntimeEvidenceError `usage` */
-function markOf(streamId: string): string {
-  const name = streamFileName(streamId);
-  if (name !== undefined) return name;
-  throw new RuntimeEvidenceError(
-    "usage",
-    `a stream id is 1 to 64 hexadecimal digits, not ${streamId.slice(0, 80)}`,
-  );
 }

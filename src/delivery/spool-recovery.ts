@@ -4,7 +4,7 @@ import type { RequestFacts } from "./queue.ts";
 import { decodeSpoolHeader, SPOOL_HEADER_BYTES_MAX, type SpoolDamage } from "./spool-file.ts";
 import { isLockName } from "./spool-lock.ts";
 import { DAMAGED_FOLDER, readSpoolName } from "./spool-names.ts";
-import type { SpoolStorage } from "./spool-storage.ts";
+import { errorCode, isNoFile, type SpoolStorage } from "./spool-storage.ts";
 
 /** Damaged files that are named at most; the rest is counted. */
 export const DAMAGED_NAMES_MAX = 100;
@@ -44,6 +44,8 @@ export interface RecoveredSpool {
   /** Files found damaged and set aside; the first `DAMAGED_NAMES_MAX`. */
   readonly damaged: readonly DamagedFile[];
   readonly damagedFiles: number;
+  /** Files that the disk would not give; they stay for the next start. */
+  readonly unreadableFiles: number;
   /** Half-written files, whose offers never resolved; removed. */
   readonly temporaryFiles: number;
   /** Names that are no part of a spool; left alone. */
@@ -65,6 +67,8 @@ export interface SpoolScan {
   /** In the order of offers. */
   readonly requests: readonly RecoveredRequest[];
   readonly damaged: readonly { readonly name: string; readonly damage: SpoolDamage }[];
+  /** An error of the disk is no damage: what is in these nobody knows yet. */
+  readonly unreadable: readonly { readonly name: string; readonly error: unknown }[];
   readonly temporary: readonly string[];
   readonly streamIds: readonly string[];
   readonly unknown: readonly string[];
@@ -76,6 +80,7 @@ export interface SpoolScan {
 export async function scanSpool(storage: SpoolStorage): Promise<SpoolScan> {
   const requests: RecoveredRequest[] = [];
   const damaged: { name: string; damage: SpoolDamage }[] = [];
+  const unreadable: { name: string; error: unknown }[] = [];
   const names = { temporary: [] as string[], streamIds: [] as string[], unknown: [] as string[] };
   const files: { name: string; sequence: number }[] = [];
   for (const name of (await storage.names()).sort()) {
@@ -88,10 +93,11 @@ export async function scanSpool(storage: SpoolStorage): Promise<SpoolScan> {
   for (const [index, { name, sequence }] of files.entries()) {
     if (index % READS_AT_ONCE === 0) await turn();
     const found = await readRequest(storage, name, sequence);
-    if ("damage" in found) damaged.push({ name, damage: found });
+    if ("error" in found) unreadable.push({ name, error: found.error });
+    else if ("damage" in found) damaged.push({ name, damage: found });
     else requests.push(found);
   }
-  return { ...names, requests, damaged, nextSequence: (files.at(-1)?.sequence ?? 0) + 1 };
+  return { ...names, requests, damaged, unreadable, nextSequence: (files.at(-1)?.sequence ?? 0) + 1 };
 }
 
 /** For the reader of `DiskQueue.recovered`. */
@@ -117,6 +123,7 @@ export function summarizeScan(scan: SpoolScan): RecoveredSpool {
       return { file: name, reason: damage.damage, records: damage.facts?.recordCount };
     }),
     damagedFiles: scan.damaged.length,
+    unreadableFiles: scan.unreadable.length,
     temporaryFiles: scan.temporary.length,
     unknownFiles: scan.unknown.length,
   };
@@ -126,7 +133,7 @@ async function readRequest(
   storage: SpoolStorage,
   name: string,
   sequence: number,
-): Promise<RecoveredRequest | SpoolDamage> {
+): Promise<RecoveredRequest | SpoolDamage | { readonly error: unknown }> {
   try {
     const { head, fileBytes, writtenAtUnixMs } = await storage.readHead(name, SPOOL_HEADER_BYTES_MAX);
     const header = decodeSpoolHeader(head, fileBytes);
@@ -134,7 +141,7 @@ async function readRequest(
     const { recordsByProbe: _, ...facts } = header.facts;
     return { sequence, fileBytes, facts, young: Date.now() - writtenAtUnixMs < WRITTEN_BY_KERNEL_MS };
   } catch (error) {
-    return { damage: `it can't be read (${(error as NodeJS.ErrnoException).code ?? "error"})` };
+    return isNoFile(error) ? { damage: `it can't be read (${errorCode(error)})` } : { error };
   }
 }
 

@@ -25,6 +25,11 @@ export interface SpoolStorage {
   names(folder?: string): Promise<string[]>;
   /** Makes a file of `parts`; where one of that name is left over, it is replaced. `sync`: on disk when resolved. */
   write(name: string, parts: readonly Buffer[], sync: boolean): Promise<void>;
+  /**
+   * Writes `parts` over a file that is there, in place, and cuts off what is behind them: needs no room that the file
+   * does not have. `sync` as for `write`.
+   */
+  overwrite(name: string, parts: readonly Buffer[], sync: boolean): Promise<void>;
   /** A whole file, which must be no larger than `bytesMax`. */
   read(name: string, bytesMax: number): Promise<Buffer>;
   /** The first bytes of a file. */
@@ -64,6 +69,17 @@ class DirectoryStorage implements SpoolStorage {
     const file = await this.#create(name);
     try {
       for (const part of parts) await writeAll(file, part);
+      if (sync) await file.datasync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async overwrite(name: string, parts: readonly Buffer[], sync: boolean): Promise<void> {
+    const file = await open(this.#path(name), O_WRONLY | O_NOFOLLOW);
+    try {
+      for (const part of parts) await writeAll(file, part);
+      await file.truncate(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
       if (sync) await file.datasync();
     } finally {
       await file.close();
@@ -161,4 +177,17 @@ async function readUpTo(file: FileHandle, bytes: number): Promise<Buffer> {
 
 function errno(code: string, name: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: ${name}`), { code });
+}
+
+/** What went wrong, in a word that can be counted. */
+export function errorCode(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? "error";
+}
+
+/** Of the others nobody knows what they say of a file: an I/O error, missing rights, too many open files. */
+const NO_FILE: ReadonlySet<string> = new Set(["ENOENT", "ELOOP", "EINVAL", "EFBIG", "EISDIR", "ENXIO"]);
+
+/** Whether reading failed because there is no file of ours under that name: nothing, a link, a folder, a pipe. */
+export function isNoFile(error: unknown): boolean {
+  return NO_FILE.has(errorCode(error));
 }

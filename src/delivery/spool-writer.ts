@@ -7,14 +7,15 @@
  *            └────────────────► block: wait and try again; drop-oldest, drop-newest: drop
  */
 import type { SealedRequest } from "./outcome.ts";
-import { type DropReason, queueClosed, type RequestFacts, type WhenFull } from "./queue.ts";
+import { type DroppedRequest, type DropReason, queueClosed, type WhenFull } from "./queue.ts";
 import type { QueueEntries } from "./queue-entries.ts";
 import { QueueOffers, type WaitingOffer } from "./queue-offers.ts";
 import type { Report } from "./report.ts";
-import { errorCode, type Spool } from "./spool.ts";
+import type { Spool } from "./spool.ts";
 import { createSpoolEntry, factsToKeep, type HeldBodies, type SpoolEntry } from "./spool-entry.ts";
 import { encodeSpoolHeader } from "./spool-file.ts";
 import { requestFileName } from "./spool-names.ts";
+import { errorCode } from "./spool-storage.ts";
 import type { Wake } from "./wake.ts";
 
 export interface SpoolWriterSettings {
@@ -23,7 +24,7 @@ export interface SpoolWriterSettings {
   readonly filesMax: number;
   readonly whenFull: WhenFull;
   readonly retryMs: number;
-  readonly onDropped: (request: RequestFacts, reason: DropReason) => void;
+  readonly onDropped: (request: DroppedRequest, reason: DropReason) => void;
   readonly report: Report;
 }
 
@@ -70,6 +71,11 @@ export class SpoolWriter {
   /** Whether the last try to write a file failed. */
   get failing(): boolean {
     return this.#failing;
+  }
+
+  /** A place in the order, behind all that was offered before. */
+  takeSequence(): number {
+    return this.#nextSequence++;
   }
 
   offer(request: SealedRequest, signal: AbortSignal | undefined): Promise<void> {
@@ -134,11 +140,19 @@ export class SpoolWriter {
     const entry = this.#parts.entries.dropOldest();
     if (entry === undefined) return 0;
     const name = requestFileName(entry.sequence);
-    const facts = entry.request ?? (await this.#parts.spool.facts(name)) ?? entry.facts;
+    const facts = entry.request ?? (await this.#whatIsDropped(entry)) ?? entry.facts;
     this.#parts.bodies.forget(entry);
     await this.#parts.spool.discard(name, entry.bytes);
     this.#settings.onDropped(facts, "queue_full");
     return entry.bytes;
+  }
+
+  /** What an earlier run has left is read as a whole: nobody else knows what is in it. */
+  async #whatIsDropped(entry: SpoolEntry): Promise<DroppedRequest | undefined> {
+    const name = requestFileName(entry.sequence);
+    if (!entry.recovered) return this.#parts.spool.facts(name);
+    const loaded = await this.#parts.spool.load(name).catch(() => undefined);
+    return loaded === undefined || "damage" in loaded ? loaded?.facts : loaded;
   }
 
   #dropOffer(offer: WaitingOffer): void {
@@ -149,11 +163,11 @@ export class SpoolWriter {
   /** Writes the file, however often it takes; meanwhile the request may be sent from memory. */
   async #store(offer: WaitingOffer, header: Buffer): Promise<void> {
     const { body } = offer.request;
-    const entry = createSpoolEntry(
-      this.#nextSequence++,
-      header.length + body.byteLength,
-      factsToKeep(offer.request),
-    );
+    const entry = createSpoolEntry({
+      sequence: this.takeSequence(),
+      fileBytes: header.length + body.byteLength,
+      facts: factsToKeep(offer.request),
+    });
     const name = requestFileName(entry.sequence);
     entry.request = offer.request;
     const draft: Draft = { offer, entry, freedBytes: 0 };

@@ -17,7 +17,7 @@ import {
   type SpoolDamage,
 } from "./spool-file.ts";
 import { DAMAGED_FOLDER } from "./spool-names.ts";
-import type { SpoolStorage } from "./spool-storage.ts";
+import { errorCode, type SpoolStorage } from "./spool-storage.ts";
 import { SpoolSync } from "./spool-sync.ts";
 
 /** When what was written is forced to disk. What each may lose is said in `disk-queue.ts`. */
@@ -25,7 +25,7 @@ export type SpoolFsync = "always" | "interval" | "never";
 
 const FILE_BYTES_MAX = SPOOL_HEADER_BYTES_MAX + SPOOL_PAYLOAD_BYTES_MAX;
 
-export interface SpoolOptions {
+export interface SpoolFilesOptions {
   readonly storage: SpoolStorage;
   /** For lines to people. */
   readonly directory: string;
@@ -50,7 +50,7 @@ export interface SpoolCounts {
 }
 
 export class Spool {
-  readonly #options: SpoolOptions;
+  readonly #options: SpoolFilesOptions;
   readonly #storage: SpoolStorage;
   readonly #sync: SpoolSync;
   readonly #failures = new Map<string, number>();
@@ -58,12 +58,14 @@ export class Spool {
   readonly #stuck = new Map<string, number>();
   readonly #removals = new Set<Promise<void>>();
   #removeTimer: NodeJS.Timeout | undefined;
+  #leftFiles = 0;
+  #leftBytes = 0;
   #bytesWritten = 0;
   #damagedFiles = 0;
   #damagedFilesRemoved = 0;
   #ended = false;
 
-  constructor(options: SpoolOptions) {
+  constructor(options: SpoolFilesOptions) {
     this.#options = options;
     this.#storage = options.storage;
     this.#sync = new SpoolSync({
@@ -118,11 +120,19 @@ export class Spool {
     return this.#remove(name, bytes);
   }
 
-  /** What is taken by files that could not be removed yet. */
+  /** What is taken by files that could not be removed yet, or that are left to the next run. */
   stuck(): { readonly files: number; readonly bytes: number } {
-    let bytes = 0;
+    let bytes = this.#leftBytes;
     for (const fileBytes of this.#stuck.values()) bytes += fileBytes;
-    return { files: this.#stuck.size, bytes };
+    return { files: this.#stuck.size + this.#leftFiles, bytes };
+  }
+
+  /** Leaves a file that the disk does not give to the next run, and says so; `bytes`: 0 where that isn't known. */
+  leave(name: string, bytes: number, error: unknown): void {
+    this.#sync.delete(name);
+    this.#leftFiles += 1;
+    this.#leftBytes += bytes;
+    this.failed("read", error, `${name} stays where it is, and is tried again at the next start`);
   }
 
   /** Moves a file that can't be sent out of the way, and says so. Never rejects. */
@@ -213,11 +223,6 @@ export class Spool {
     }
     return names;
   }
-}
-
-/** What went wrong, in a word that can be counted. */
-export function errorCode(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? "error";
 }
 
 function freeName(name: string, taken: readonly string[]): string {

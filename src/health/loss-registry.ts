@@ -98,6 +98,11 @@ export class LossRegistry {
     return pending;
   }
 
+  /** Those of them that no record reports which is under way. */
+  get unreported(): number {
+    return this.pending - this.#reported.size;
+  }
+
   add(loss: Loss): void {
     const count = BigInt(loss.count);
     if (count < 0n) throw new RangeError(`no loss: ${loss.count} ${loss.reason}`);

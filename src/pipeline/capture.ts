@@ -35,8 +35,15 @@ export interface CaptureObserver {
   onDiagnostic(diagnostic: Diagnostic): void;
 }
 
-/** How long a probe may take for its last frames and counts when nothing waits for a collector any more. */
-const ABORTED_PROBE_MS = 2000;
+/**
+ * When nothing waits for a collector any more, a probe that still gives something is waited for: its last counts say what
+ * the ring held. Looks are counted, not time: on a starved machine this process may be what is late.
+ */
+const PROBE_LOOK_MS = 500;
+/** After so many looks without a byte it is taken for stuck. */
+const PROBE_LOOKS_MAX = 4;
+/** It is not waited for longer than this, whatever it gives. */
+const PROBE_END_MAX_MS = 30_000;
 
 export interface LiveCaptureOptions {
   sinks: SinkOptions;
@@ -156,7 +163,7 @@ class Pump {
   readonly #shutdownTimeoutMs: number;
   #deadlineMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #killTimer: NodeJS.Timeout | undefined;
+  #looks: NodeJS.Timeout | undefined;
 
   constructor(source: FrameSource, sinks: Sinks, shutdownTimeoutMs: number) {
     this.#source = source;
@@ -175,9 +182,22 @@ class Pump {
   /** Neither the source nor a sink is waited for any longer: a probe may be stopped, a collector dead. */
   readonly abort = (): void => {
     for (const sink of this.#sinks.all) sink.abort();
-    // With sinks that wait for nobody, one that runs is done in no time, and its counts are the kernel's last word.
-    this.#killTimer ??= setTimeout(() => this.#source.kill(), ABORTED_PROBE_MS);
+    this.#looks ??= this.#killWhenStuck();
   };
+
+  #killWhenStuck(): NodeJS.Timeout {
+    const startedMs = performance.now();
+    let { bytesRead } = this.flow;
+    let idleLooks = 0;
+    const looks = setInterval(() => {
+      idleLooks = this.flow.bytesRead === bytesRead ? idleLooks + 1 : 0;
+      bytesRead = this.flow.bytesRead;
+      if (idleLooks < PROBE_LOOKS_MAX && performance.now() - startedMs < PROBE_END_MAX_MS) return;
+      clearInterval(looks);
+      this.#source.kill();
+    }, PROBE_LOOK_MS);
+    return looks;
+  }
 
   async run(ledger: Ledger, onHello: (hello: Hello) => void): Promise<FrameDamage> {
     const { context, all } = this.#sinks;
@@ -195,7 +215,7 @@ class Pump {
     } finally {
       // Also after a failure: what was read before it is delivered.
       this.stop();
-      clearTimeout(this.#killTimer);
+      clearInterval(this.#looks);
       for (const sink of all) {
         const timeLeftMs = Math.max(0, (this.#deadlineMs ?? 0) - performance.now());
         await sink.end(timeLeftMs).catch((error: unknown) => {
@@ -203,7 +223,7 @@ class Pump {
         });
       }
       clearTimeout(this.#timer);
-      clearTimeout(this.#killTimer);
+      clearInterval(this.#looks);
     }
     return { ...damage, failure: damage.failure ?? endFailure };
   }
@@ -217,7 +237,7 @@ function probeConfig(options: LiveCaptureOptions, command: LaunchedCommand | und
     probes: options.events,
     own_processes: own,
     // It is ended before, where sinks take longer.
-    drain_timeout_ms: options.shutdownTimeoutMs + 2 * ABORTED_PROBE_MS,
+    drain_timeout_ms: options.shutdownTimeoutMs + PROBE_END_MAX_MS + PROBE_LOOK_MS,
     filters: { ...filters, tree },
     ...uprobes,
     ...(options.ringBytes === undefined ? {} : { events_ring_bytes: options.ringBytes }),

@@ -3,20 +3,14 @@
  */
 import {
   type DiskQueue,
-  type DiskQueueOptions,
   openDiskQueue,
   SPOOL_BYTES_MAX,
   SPOOL_MEMORY_BYTES_MAX,
+  type SpoolOptions,
 } from "../delivery/disk-queue.ts";
 import { createMemoryQueue, MEMORY_QUEUE_BYTES_MAX } from "../delivery/memory-queue.ts";
 import type { DeliveryQueue, QueueOptions, WhenFull } from "../delivery/queue.ts";
 import type { QueueStatus } from "../health/exporter-status.ts";
-
-/** Options of the disk queue beside its directory; each has its default in `disk-queue.ts`. */
-export type SpoolOptions = Pick<
-  DiskQueueOptions,
-  "directory" | "bytesMax" | "filesMax" | "fsync" | "fsyncIntervalMs"
->;
 
 export interface DeliveryQueueOptions {
   /** Limit of what is kept in memory: all that is not acknowledged, or with a spool the part that is not read back. */

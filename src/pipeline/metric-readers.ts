@@ -8,6 +8,7 @@ import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { MeterProvider, MetricReader, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
 import type { Attempt } from "../delivery/delivery.ts";
+import { within } from "../delivery/within.ts";
 import { VERSION } from "../evidence/version.ts";
 import type { ExporterStatus } from "../health/exporter-status.ts";
 import { openPrometheusEndpoint, type PrometheusEndpoint } from "../health/prometheus-endpoint.ts";
@@ -17,7 +18,6 @@ import { SCHEMA_URL } from "../otlp/attributes.gen.ts";
 import { detectHost } from "./base-resource.ts";
 import { OtlpMetricExporter } from "./otlp-metric-exporter.ts";
 import type { MetricExportOptions, Telemetry, TelemetryOptions } from "./telemetry.ts";
-import { within } from "./within.ts";
 
 /** How long the end waits for a collector to take the last values. */
 const END_TIMEOUT_MS = 3000;

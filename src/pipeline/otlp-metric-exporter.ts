@@ -12,8 +12,8 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import { createSender } from "../delivery/create-sender.ts";
 import type { Sender } from "../delivery/outcome.ts";
-import { said } from "../delivery/remote-text.ts";
 import { createReport, REPORT_INTERVAL_MS, type Report } from "../delivery/report.ts";
+import { said } from "../evidence/remote-text.ts";
 import type { MetricExportOptions, Temporality } from "./telemetry.ts";
 
 /** Of which values are told as differences (OTLP metrics exporter specification). */

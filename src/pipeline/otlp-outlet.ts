@@ -11,37 +11,29 @@ import { type Attempt, type Delivery, type InFlight, startDelivery } from "../de
 import type { DeliveryCounters } from "../delivery/delivery-books.ts";
 import type { DiskQueue } from "../delivery/disk-queue.ts";
 import type { SealedRequest, Sender } from "../delivery/outcome.ts";
-import type { RequestFacts } from "../delivery/queue.ts";
+import type { DroppedRequest } from "../delivery/queue.ts";
 import type { Settlement } from "../delivery/settlement.ts";
 import { steadyUnixMs } from "../delivery/steady-clock.ts";
 import { Wake } from "../delivery/wake.ts";
 import type { ExportLossReason } from "../health/ledger.ts";
-import { requestLosses } from "../health/loss.ts";
 import type { Loss } from "../health/loss-registry.ts";
 import type { ControlContext } from "../otlp/control-record.ts";
 import { RequestBuilder } from "../otlp/request-builder.ts";
 import type { EncodedResource } from "../otlp/resource.ts";
 import type { StreamCounts } from "../otlp/stream-record.ts";
 import { type DeliveryQueueOptions, type OpenedQueue, openQueue } from "./delivery-queue.ts";
-import { RecordTally } from "./record-tally.ts";
 import type { RequestOutlet } from "./request-outlet.ts";
+import { type EarlierRecords, type RecordBooks, StreamAccounts } from "./stream-accounts.ts";
 import { StreamReports } from "./stream-reports.ts";
 import { nowUnixNano } from "./wall-clock.ts";
 
-/** How long the end waits for the spool to take what is sealed, when the time to shut down is over. */
+/** When the time to shut down is over, the end still waits for the spool, as long as that takes a request within this, */
 const SPOOL_GRACE_MS = 2000;
+/** and not longer than this. */
+const SPOOL_END_MAX_MS = 30_000;
 /** How often losses are looked for, and how often an empty queue is. */
 const LOOK_INTERVAL_MS = 1000;
 const EMPTY_INTERVAL_MS = 10;
-
-/** Where is booked what became of the records of this stream, by probe. */
-export interface RecordBooks {
-  /** Acknowledged. */
-  exported(probe: string, count: number): void;
-  lost(probe: string, reason: ExportLossReason, count: number): void;
-  /** On disk for the next run. */
-  spooled(probe: string, count: number): void;
-}
 
 export interface OtlpOutletOptions {
   readonly sender: Sender;
@@ -74,17 +66,11 @@ export interface OtlpOutletOptions {
   readonly report: (line: string) => void;
 }
 
-/** What became of records that earlier runs left in the spool. */
-export interface EarlierRecords {
-  readonly recovered: number;
-  readonly accepted: number;
-  readonly lost: number;
-}
-
 /** Opens the queue, begins the stream, and delivers from now on. Throws what opening the spool does. */
 export async function openOtlpOutlet(options: OtlpOutletOptions): Promise<OtlpOutlet> {
-  const early: [RequestFacts, ExportLossReason][] = [];
-  let dropped = (request: RequestFacts, reason: ExportLossReason): void => void early.push([request, reason]);
+  const early: [DroppedRequest, ExportLossReason][] = [];
+  let dropped = (request: DroppedRequest, reason: ExportLossReason): void =>
+    void early.push([request, reason]);
   const opened = await openQueue(options.queue, (...drop) => dropped(...drop), options.report);
   const outlet = new OtlpOutlet(options, opened);
   dropped = (...drop) => outlet.dropped(...drop);
@@ -100,37 +86,32 @@ export async function openOtlpOutlet(options: OtlpOutletOptions): Promise<OtlpOu
 /** The way of records to a collector. */
 export class OtlpOutlet implements RequestOutlet {
   readonly builder = new RequestBuilder();
-  /** Records that were never sent, by reason; those of earlier runs, too. */
-  readonly recordsDropped = new Map<ExportLossReason, number>();
   readonly #options: OtlpOutletOptions;
   readonly #opened: OpenedQueue;
   readonly #batch;
   readonly #delivery: Delivery;
   readonly #reports: StreamReports | undefined;
-  readonly #tally: RecordTally;
+  readonly #accounts: StreamAccounts;
   /** What the queue has no room for yet. */
   readonly #offers = new Set<Promise<void>>();
-  /** Woken when the queue has taken everything, and by an abort. */
+  /** Woken when the queue has taken a request, and by an abort. */
   readonly #wake = new Wake();
   readonly #timer: NodeJS.Timeout;
   #isAborted = false;
   #isDraining = false;
-  /** The highest number of this stream that was lost after it was given. */
-  #lastLost = 0;
-  /** The lowest of those that the queue has dropped. */
-  #firstDropped = Number.POSITIVE_INFINITY;
+  #graceMs = SPOOL_GRACE_MS;
+  /** Whether records go to no batch any more. */
+  #isAtLastWords = false;
   #hasBegun = false;
   /** Whether the spool knows that the stream has begun. */
   #isMarked = false;
   #sequence = 0;
   #firstSequence = 1;
   #lookAtMs = 0;
-  #earlier = { recovered: 0, accepted: 0, lost: 0 };
 
   constructor(options: OtlpOutletOptions, opened: OpenedQueue) {
     this.#options = options;
     this.#opened = opened;
-    this.#tally = new RecordTally(options.probes);
     if (options.saysItsCourse !== false) {
       this.#reports = new StreamReports({
         streamId: options.streamId,
@@ -138,6 +119,7 @@ export class OtlpOutlet implements RequestOutlet {
         append: (write) => this.#control(write),
       });
     }
+    this.#accounts = new StreamAccounts({ ...options, reports: this.#reports });
     const { batchBytesMax, batchAgeMaxMs, requestsInFlight, deadLetter, onAttempt } = options;
     this.#batch = createBatch({
       ...(batchBytesMax !== undefined && { bytesMax: batchBytesMax }),
@@ -163,7 +145,7 @@ export class OtlpOutlet implements RequestOutlet {
     const { disk } = this.#opened;
     if (disk === undefined) return;
     const { streams, unendedStreams, records } = disk.recovered;
-    this.#earlier.recovered = records;
+    this.#accounts.recovered(records);
     if (this.#reports === undefined) return;
     await disk.beginStream(this.#options.streamId);
     this.#isMarked = true;
@@ -178,7 +160,8 @@ export class OtlpOutlet implements RequestOutlet {
   /** Said, in the spool or to the collector, an earlier stream needs no more saying; else the next run says it. */
   async #forgetOnceSaid(disk: DiskQueue, streamIds: readonly string[], lastSequence: number): Promise<void> {
     await Promise.all(this.#offers);
-    if (this.#firstDropped > lastSequence) await Promise.all(streamIds.map((id) => disk.endStream(id)));
+    if (this.#accounts.firstDropped > lastSequence)
+      await Promise.all(streamIds.map((id) => disk.endStream(id)));
   }
 
   #sayBeginning(): void {
@@ -190,7 +173,7 @@ export class OtlpOutlet implements RequestOutlet {
   /** The place in the stream of the next record, which `probe` has made. */
   next(probe: number): number {
     if (!this.#hasBegun) this.#sayBeginning();
-    this.#tally.add(probe);
+    this.#accounts.tally.add(probe);
     return ++this.#sequence;
   }
 
@@ -223,24 +206,23 @@ export class OtlpOutlet implements RequestOutlet {
     const deadlineMs = performance.now() + timeoutMs;
     const leftMs = () => (this.#isAborted ? 0 : Math.max(0, deadlineMs - performance.now()));
     const { disk } = this.#opened;
-    const graceMs = disk === undefined ? 0 : SPOOL_GRACE_MS;
+    if (disk === undefined) this.#graceMs = 0;
     this.#batch.flush();
     // First what is there, so that what the collector says of it can still be reported.
-    await this.#admitted(leftMs, graceMs);
+    await this.#admitted(leftMs);
     await this.#emptied(leftMs);
     this.#findLosses();
     if (this.#hasBegun) this.#reports?.end(counts());
     this.#batch.flush();
-    await this.#admitted(leftMs, graceMs);
-    const isEnded = this.#offers.size === 0;
+    await this.#admitted(leftMs);
     this.#isDraining = true;
     await this.#delivery.drain(leftMs());
-    if (this.#isMarked && isEnded && this.#lastLost < this.#sequence)
-      await disk?.endStream(this.#options.streamId);
-    await disk?.end();
+    await disk?.settle();
     // The offers that waited are refused by now, and booked.
     await Promise.all(this.#offers);
-    this.#bookRest();
+    if (disk !== undefined && this.#isMarked) await this.#endStream(disk, counts);
+    await disk?.end();
+    this.#accounts.bookRest(disk !== undefined);
   }
 
   counters(): DeliveryCounters {
@@ -262,11 +244,16 @@ export class OtlpOutlet implements RequestOutlet {
 
   /** Records of `probe` that are numbered and not settled. */
   pendingRecords(probe: string): number {
-    return this.#tally.pending(probe);
+    return this.#accounts.tally.pending(probe);
   }
 
   get earlier(): EarlierRecords {
-    return this.#earlier;
+    return this.#accounts.earlier;
+  }
+
+  /** Records that were never sent, by reason; those of earlier runs, too. */
+  get recordsDropped(): ReadonlyMap<ExportLossReason, number> {
+    return this.#accounts.recordsDropped;
   }
 
   /** Records that wait for an acknowledgement. */
@@ -284,20 +271,16 @@ export class OtlpOutlet implements RequestOutlet {
   }
 
   /** The queue has lost a request. */
-  dropped(request: RequestFacts, reason: ExportLossReason): void {
-    if (request.streamId === this.#options.streamId) {
-      this.#firstDropped = Math.min(this.#firstDropped, request.firstSequence ?? 0);
-    }
-    this.recordsDropped.set(reason, (this.recordsDropped.get(reason) ?? 0) + request.recordCount);
-    this.#account(request, new Map([[reason, request.recordCount]]));
+  dropped(request: DroppedRequest, reason: ExportLossReason): void {
+    this.#accounts.dropped(request, reason);
   }
 
   #control(write: (builder: RequestBuilder, context: ControlContext) => void): void {
     const { streamId, resource } = this.#options;
-    const sequence = this.next(this.#tally.control);
+    const sequence = this.next(this.#accounts.tally.control);
     const observedTimeUnixNano = nowUnixNano();
     write(this.builder, { resource, streamId, sequence, observedTimeUnixNano });
-    this.grown();
+    if (!this.#isAtLastWords) this.grown();
   }
 
   #look(): void {
@@ -311,12 +294,32 @@ export class OtlpOutlet implements RequestOutlet {
     if (losses !== undefined) this.#reports?.lost(losses);
   }
 
-  /** Waits until the queue has taken everything, or the time is over and then the grace. */
-  async #admitted(leftMs: () => number, graceMs: number): Promise<void> {
+  /**
+   * Lets the spool know that the stream has ended. What could not be said in time, for want of room, is said in the
+   * room that is kept for it, with the losses that came of that; the next run delivers it.
+   */
+  async #endStream(disk: DiskQueue, counts: () => readonly StreamCounts[]): Promise<void> {
+    const { streamId } = this.#options;
+    const isSaid = this.#accounts.lastLost < this.#sequence && this.#reports?.unsaid === 0;
+    if (isSaid || !this.#hasBegun) return disk.endStream(streamId);
+    this.#isAtLastWords = true;
+    this.#reports?.end(counts());
+    await disk.keepLastWords(streamId, this.#sealed());
+  }
+
+  /** Waits until the queue has taken everything, or the time is over and then for the grace nothing was taken. */
+  async #admitted(leftMs: () => number): Promise<void> {
     while (this.#offers.size > 0 && leftMs() > 0) await this.#wake.wait(leftMs());
-    const graceEndMs = performance.now() + graceMs;
-    const graceLeftMs = () => graceEndMs - performance.now();
-    while (this.#offers.size > 0 && graceLeftMs() > 0) await this.#wake.wait(graceLeftMs());
+    const startedMs = performance.now();
+    let quietUntilMs = startedMs + this.#graceMs;
+    for (let left = this.#offers.size; left > 0; left = this.#offers.size) {
+      const nowMs = performance.now();
+      // What had no room for so long will not have it a moment later.
+      if (nowMs >= quietUntilMs) this.#graceMs = 0;
+      if (nowMs >= Math.min(quietUntilMs, startedMs + SPOOL_END_MAX_MS)) return;
+      await this.#wake.wait(quietUntilMs - nowMs);
+      if (this.#offers.size < left) quietUntilMs = performance.now() + this.#graceMs;
+    }
   }
 
   /** Waits until everything is acknowledged or the time is over. */
@@ -326,7 +329,8 @@ export class OtlpOutlet implements RequestOutlet {
     }
   }
 
-  #seal(): void {
+  /** The request that was being built. */
+  #sealed(): SealedRequest {
     const { streamId } = this.#options;
     const request: SealedRequest = {
       ...this.builder.seal(),
@@ -334,65 +338,29 @@ export class OtlpOutlet implements RequestOutlet {
       streamId,
       firstSequence: this.#firstSequence,
       lastSequence: this.#sequence,
-      recordsByProbe: this.#tally.seal(),
+      recordsByProbe: this.#accounts.tally.seal(),
     };
     this.#firstSequence = this.#sequence + 1;
     this.#reports?.sealed(request);
+    return request;
+  }
+
+  #seal(): void {
+    const request = this.#sealed();
     const offer: Promise<void> = this.#opened.queue
       .offer(request)
       .catch(() => this.dropped(request, "undelivered"))
       .then(() => {
         this.#offers.delete(offer);
-        if (this.#offers.size === 0) this.#wake.now();
+        this.#wake.now();
       });
     this.#offers.add(offer);
   }
 
-  #settle({ request, rejectedRecords, lost, lostSequences, keptRecords }: Settlement): void {
+  #settle(settlement: Settlement): void {
     // It is in the queue again, whole.
-    if (keptRecords > 0) return;
-    const reasons = new Map<ExportLossReason, number>(lost);
-    if (rejectedRecords > 0) reasons.set("rejected", rejectedRecords);
-    this.#account(request, reasons, lostSequences);
-    if (this.#opened.disk === undefined) this.builder.recycle(request.body);
-  }
-
-  /** Books what became of a request: some of it is lost, the rest has arrived. */
-  #account(
-    request: RequestFacts,
-    lost: ReadonlyMap<ExportLossReason, number>,
-    lostSequences?: Settlement["lostSequences"],
-  ): void {
-    const firstTimeUnixNano = BigInt(Math.round(request.sealedAtUnixMs)) * 1_000_000n;
-    const window = { firstTimeUnixNano, lastTimeUnixNano: nowUnixNano() };
-    const losses =
-      lost.size === 0
-        ? []
-        : requestLosses(request, { lost, window, ...(lostSequences !== undefined && { lostSequences }) });
-    this.#reports?.lost(losses);
-    if (request.streamId !== this.#options.streamId) {
-      const lostRecords = losses.reduce((sum, { count }) => sum + Number(count), 0);
-      this.#earlier.lost += lostRecords;
-      this.#earlier.accepted += request.recordCount - lostRecords;
-      return;
-    }
-    this.#reports?.settled(request, losses.length === 0);
-    if (losses.length > 0) this.#lastLost = Math.max(this.#lastLost, request.lastSequence ?? 0);
-    const { books } = this.#options;
-    const arrived = new Map(request.recordsByProbe);
-    for (const { probe, reason, count } of losses) {
-      const records = Number(count);
-      arrived.set(probe, (arrived.get(probe) ?? 0) - records);
-      if (this.#tally.settle(probe, records)) books.lost(probe, reason as ExportLossReason, records);
-    }
-    for (const [probe, count] of arrived) if (this.#tally.settle(probe, count)) books.exported(probe, count);
-  }
-
-  #bookRest(): void {
-    const { books } = this.#options;
-    for (const [probe, count] of this.#tally.outstanding()) {
-      if (this.#opened.disk === undefined) books.lost(probe, "undelivered", count);
-      else books.spooled(probe, count);
-    }
+    if (settlement.keptRecords > 0) return;
+    this.#accounts.settled(settlement);
+    if (this.#opened.disk === undefined) this.builder.recycle(settlement.request.body);
   }
 }

@@ -2,6 +2,8 @@
  * v1 records from files to OTLP: read, validate, encode, pass on. What is no valid record is reported and
  * counted, and the rest goes on.
  */
+
+import { unlessAborted } from "../delivery/within.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { eventTypes } from "../otlp/mapping.ts";
 import { createEvidenceReader, oneLine } from "./evidence-reader.ts";
@@ -15,7 +17,6 @@ import {
   type StoredInput,
   visitInputs,
 } from "./stored-inputs.ts";
-import { unlessAborted } from "./within.ts";
 
 /** What became of the records that were read: read = encoded + invalid + refused. */
 export interface SendCounts {

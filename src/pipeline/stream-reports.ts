@@ -1,6 +1,7 @@
 /**
  * What stands in a stream beside its evidence: that it began and ended, that earlier ones never did, and what was
- * lost. Each report is a record of the stream like any other; one that is lost itself is written again.
+ * lost. Each report is a record of the stream like any other; one that is lost itself is written again, and so is one
+ * that an earlier run had written, with a number of this stream.
  *
  *   lost ──► registry ──report──► request being built ──sealed──► under way ──settled──► forgotten, or written again
  */
@@ -10,9 +11,13 @@ import type { ControlContext } from "../otlp/control-record.ts";
 import { encodeLossRecord, type LossRecord } from "../otlp/loss-record.ts";
 import type { RequestBuilder } from "../otlp/request-builder.ts";
 import { encodeStreamRecord, type StreamCounts, type StreamRecord } from "../otlp/stream-record.ts";
+import type { ControlRecord } from "../otlp/to-evidence.ts";
 
 /** Default of `lossIntervalMs`. */
 export const LOSS_INTERVAL_MS = 10_000;
+
+/** Stream records of earlier runs that wait for being written again. At the limit the oldest go: their streams have no end. */
+const STREAMS_AGAIN_MAX = 256;
 
 export interface StreamReportsOptions {
   readonly streamId: string;
@@ -22,13 +27,22 @@ export interface StreamReportsOptions {
   readonly append: (write: (builder: RequestBuilder, context: ControlContext) => void) => void;
 }
 
+/** What is written again when it is lost. */
+interface Written {
+  readonly losses: LossRecord[];
+  readonly streams: StreamRecord[];
+}
+
 export class StreamReports {
   readonly #options: StreamReportsOptions;
   readonly #losses: LossRegistry;
+  /** Of earlier runs, whose records were lost. */
+  #streamsAgain: StreamRecord[] = [];
+  #streamsDueMs = 0;
   /** In the request being built. */
-  #written: LossRecord[] = [];
+  #written: Written = { losses: [], streams: [] };
   /** By the first sequence number of the request that they are in. */
-  readonly #underWay = new Map<number, readonly LossRecord[]>();
+  readonly #underWay = new Map<number, Written>();
 
   constructor(options: StreamReportsOptions) {
     this.#options = options;
@@ -39,6 +53,11 @@ export class StreamReports {
   /** Losses that no delivered record has reported. */
   get pending(): number {
     return this.#losses.pending;
+  }
+
+  /** What nothing says that was written. */
+  get unsaid(): number {
+    return this.#losses.unreported + this.#streamsAgain.length;
   }
 
   begin(): void {
@@ -54,38 +73,68 @@ export class StreamReports {
     for (const loss of losses) this.#losses.add(loss);
   }
 
-  /** Writes the losses that are due. `nowMs` is of a clock that never steps. */
+  /** What an earlier run had reported, in records that are lost. That a stream began goes without saying. */
+  again(reports: readonly ControlRecord[]): void {
+    for (const report of reports) {
+      if (report.event === "loss") this.#losses.add(report.loss);
+      else if (report.stream.state !== "start") this.#keepStream(report.stream);
+    }
+  }
+
+  /** Writes what is due. `nowMs` is of a clock that never steps. */
   report(nowMs: number): void {
+    if (this.#streamsAgain.length > 0 && nowMs >= this.#streamsDueMs) {
+      this.#streamsDueMs = nowMs + (this.#options.lossIntervalMs ?? LOSS_INTERVAL_MS);
+      this.#writeStreams();
+    }
     if (this.#losses.pending > 0) this.#write(this.#losses.take(nowMs));
   }
 
   /** Writes everything that is left to say, the end last. */
   end(counts: readonly StreamCounts[]): void {
+    this.#writeStreams();
     this.#write(this.#losses.takeAll());
     this.#stream({ state: "end", counts });
   }
 
   /** The request being built, with what was written since the last, is this one. */
   sealed({ firstSequence }: RequestFacts): void {
-    if (this.#written.length === 0 || firstSequence === undefined) return;
+    const { losses, streams } = this.#written;
+    if (losses.length + streams.length === 0 || firstSequence === undefined) return;
     this.#underWay.set(firstSequence, this.#written);
-    this.#written = [];
+    this.#written = { losses: [], streams: [] };
   }
 
   /** A request of this stream has arrived whole, or has not. */
   settled({ firstSequence }: RequestFacts, arrived: boolean): void {
     if (this.#underWay.size === 0 || firstSequence === undefined) return;
-    for (const loss of this.#underWay.get(firstSequence) ?? []) {
+    const { losses, streams } = this.#underWay.get(firstSequence) ?? { losses: [], streams: [] };
+    for (const loss of losses) {
       if (arrived) this.#losses.delivered(loss);
       else this.#losses.undelivered(loss);
     }
+    if (!arrived) for (const stream of streams) this.#keepStream(stream);
     this.#underWay.delete(firstSequence);
+  }
+
+  #keepStream(stream: StreamRecord): void {
+    this.#streamsAgain.push(stream);
+    if (this.#streamsAgain.length > STREAMS_AGAIN_MAX) this.#streamsAgain.shift();
+  }
+
+  #writeStreams(): void {
+    const streams = this.#streamsAgain;
+    this.#streamsAgain = [];
+    for (const stream of streams) {
+      this.#written.streams.push(stream);
+      this.#options.append((builder, context) => encodeStreamRecord(builder, stream, context));
+    }
   }
 
   #write(losses: readonly LossRecord[]): void {
     for (const loss of losses) {
       // Before it is appended: that may seal the request.
-      this.#written.push(loss);
+      this.#written.losses.push(loss);
       this.#options.append((builder, context) => encodeLossRecord(builder, loss, context));
     }
   }

@@ -3,7 +3,7 @@
  * variables that OpenTelemetry's own exporters take.
  */
 import { createSender } from "../delivery/create-sender.ts";
-import { openDiskQueue } from "../delivery/disk-queue.ts";
+import { openDiskQueue, type SpoolOptions } from "../delivery/disk-queue.ts";
 import { createMemoryQueue, MEMORY_QUEUE_BYTES_MAX } from "../delivery/memory-queue.ts";
 import { type Environment, type OtlpOverrides, readOtlpOptions } from "../delivery/otlp-environment.ts";
 import type { OtlpCompression, OtlpProtocol } from "../delivery/otlp-options.ts";
@@ -11,6 +11,8 @@ import type { Sender } from "../delivery/outcome.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { startLogExporter } from "./log-exporter.ts";
 import type { EvidenceLogExporter, LogExporterLimits } from "./log-exporter-options.ts";
+
+export type { SpoolOptions };
 
 /** Everything is optional; what is given wins over `OTEL_EXPORTER_OTLP_*`. */
 export interface EvidenceLogExporterOptions extends LogExporterLimits {
@@ -35,18 +37,6 @@ export interface EvidenceLogExporterOptions extends LogExporterLimits {
   readonly queueBytesMax?: number | undefined;
   /** Gets one line about each kind of trouble, at most every 10 s. Default: a warning of the process. */
   readonly report?: ((line: string) => void) | undefined;
-}
-
-/** A spool on disk; what it promises is in docs/delivery.md. */
-export interface SpoolOptions {
-  /** Made where it is missing; for this process's user alone, and for one exporter at a time. */
-  readonly directory: string;
-  /** Default 1 GiB. */
-  readonly bytesMax?: number | undefined;
-  /** When what was written is forced to disk. Default "interval". */
-  readonly fsync?: "always" | "interval" | "never" | undefined;
-  /** Default 1 s. */
-  readonly fsyncIntervalMs?: number | undefined;
 }
 
 /**

@@ -15,6 +15,7 @@ import type { DeliveryQueue, RequestFacts } from "../delivery/queue.ts";
 import { createReport, REPORT_INTERVAL_MS, type Report } from "../delivery/report.ts";
 import type { Settlement } from "../delivery/settlement.ts";
 import { steadyUnixMs } from "../delivery/steady-clock.ts";
+import { within } from "../delivery/within.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import {
   BACKPRESSURE_MAX_MS,
@@ -144,7 +145,7 @@ export class DurableLogExporter implements EvidenceLogExporter {
     this.#batch.flush();
     const settled = Promise.all(Array.from(this.#unsettled.values(), ({ settled }) => settled));
     const timeoutMs = this.#options.flushTimeoutMs ?? FLUSH_TIMEOUT_MS;
-    if ((await timeLeft(settled, timeoutMs)) > 0) return;
+    if (await within(settled, timeoutMs)) return;
     // To reject would be worse: BatchLogRecordProcessor 3.1.1 then forgets the records that it has taken out of
     // its queue, and never flushes again.
     this.#report("flush", `${this.#pending} log records are not delivered after ${timeoutMs} ms of flushing`);
@@ -160,8 +161,10 @@ export class DurableLogExporter implements EvidenceLogExporter {
     this.#batch.flush();
     // Waiting offers are admitted while deliveries go on; draining closes the queue to them.
     const offered = Promise.all(this.#offers);
-    const leftMs = await timeLeft(offered, this.#options.shutdownTimeoutMs ?? FLUSH_TIMEOUT_MS);
-    await this.#delivery.drain(leftMs);
+    const timeoutMs = this.#options.shutdownTimeoutMs ?? FLUSH_TIMEOUT_MS;
+    const deadlineMs = performance.now() + timeoutMs;
+    await within(offered, timeoutMs);
+    await this.#delivery.drain(Math.max(0, deadlineMs - performance.now()));
     await this.#options.endSpool?.();
     // The offers that waited are refused by now, and booked.
     await Promise.all(this.#offers);
@@ -180,7 +183,7 @@ export class DurableLogExporter implements EvidenceLogExporter {
     if (this.#offers.size === 0) success();
     else {
       const room = Promise.all(this.#offers);
-      void timeLeft(room, this.#options.backpressureMaxMs ?? BACKPRESSURE_MAX_MS).then(success);
+      void within(room, this.#options.backpressureMaxMs ?? BACKPRESSURE_MAX_MS).then(success);
     }
   }
 
@@ -306,14 +309,4 @@ function untraced(sender: Sender): Sender {
       context.with(suppressTracing(context.active()), () => sender.send(request, signal)),
     close: () => sender.close(),
   };
-}
-
-/** Waits for `work`, at most `timeoutMs`; the milliseconds that are left then, 0 when it was late. */
-async function timeLeft(work: Promise<unknown>, timeoutMs: number): Promise<number> {
-  const startedMs = performance.now();
-  const late = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => late.resolve(true), timeoutMs);
-  const isLate = await Promise.race([work.then(() => false), late.promise]);
-  clearTimeout(timer);
-  return isLate ? 0 : Math.max(1, timeoutMs - (performance.now() - startedMs));
 }

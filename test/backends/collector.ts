@@ -22,6 +22,7 @@ const CONFIGS = {
   debug: "otel-config/collector-debug.yaml",
   loki: "otel-config/collector-loki.yaml",
   nop: "test/backends/collector-nop.yaml",
+  tls: "test/backends/collector-tls.yaml",
   metrics: "test/backends/collector-metrics.yaml",
   formats: "test/backends/collector-formats.yaml",
 };
@@ -30,6 +31,8 @@ export interface CollectorOptions {
   readonly config: keyof typeof CONFIGS;
   /** Feature gates to turn on. */
   readonly featureGates?: readonly string[];
+  /** For the config "tls": paths of PEM files. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
   /** For the config "loki": where its OTLP endpoint is. */
   readonly lokiEndpoint?: string;
   /** Default 20 s. */
@@ -77,6 +80,7 @@ export async function startCollector(options: CollectorOptions): Promise<Started
       OTLP_HTTP_PORT: String(httpPort),
       EVIDENCE_DIR: directory,
       QUEUE_DIR: directory,
+      ...(options.tls && { TLS_CERTIFICATE: options.tls.certificate, TLS_KEY: options.tls.key }),
       ...(options.lokiEndpoint === undefined ? {} : { LOKI_ENDPOINT: options.lokiEndpoint }),
     },
     isReady: async ({ stderr }) => stderr.includes("Everything is ready") && (await accepts(httpPort)),

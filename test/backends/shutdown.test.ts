@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { rmSync } from "node:fs";
+import { setPriority } from "node:os";
 import { join } from "node:path";
 import {
   assertBooksBalance,
@@ -145,6 +146,41 @@ describe("a capture that is told to end while no collector answers", function ()
     const { verdict, streams, summary } = await deliverRest();
     assert.equal(verdict, "accounted", summary);
     assert.deepEqual(streams.map(({ probeDownTimes }) => probeDownTimes).toSorted(), [0, 1]);
+  });
+
+  it("with a full spool on a machine that has no time for it: the probe's last counts are waited for", async () => {
+    const full = [...spooling(), "--spool-bytes", "1MiB", "--batch-bytes", "256KiB"];
+    const capture = await startOpensCapture(deadEndpoint, [
+      "--path",
+      PATH,
+      ...full,
+      "--shutdown-timeout",
+      "1s",
+    ]);
+    running = capture;
+    // Less than the others here, who are to have as much as ever.
+    setPriority(capture.pid, 10);
+    const loops = Array.from({ length: 4 }, () => {
+      return spawn("nice", ["-n", "5", process.execPath, "-e", "for (;;);"], { stdio: "ignore" });
+    });
+    try {
+      const opens = 3 * OPENS;
+      execFileSync(trigger("open-loop"), [`${PATH}x`, String(opens)]);
+      await end(capture, "SIGTERM");
+      const { code } = await capture.exited;
+      assert.equal(code, 5, capture.output().stderr);
+      const { seen, spooled, filtered, lost } = booksAtEnd(capture);
+      assert.equal(Number(seen) - Number(filtered), opens);
+      assert.ok(Number(spooled) > 0 && Number(lost.undelivered) > 0, JSON.stringify(lost));
+    } finally {
+      for (const loop of loops) loop.kill("SIGKILL");
+    }
+    const { verdict, streams, summary } = await deliverRest();
+    assert.equal(verdict, "accounted", summary);
+    assert.deepEqual(
+      streams.map(({ state, probeDownTimes, unexplained }) => [state, probeDownTimes, unexplained]),
+      streams.map(() => ["ended", 0, 0]),
+    );
   });
 
   it("a second exporter on its spool is refused with one line", async () => {

@@ -108,4 +108,40 @@ describe("a disk that is full while a spool is written", function () {
     assert.deepEqual([verified.verdict, stream.records], ["accounted", exported], verified.summary);
     assert.deepEqual(stream.explained, { queue_full: stream.missing });
   });
+
+  it("at the end: what could not be kept is told by the next run, and the stream has its end", async () => {
+    const exporter = await startExporter(
+      [...args("block"), "--shutdown-timeout", "500ms"],
+      madeRecords(RECORDS),
+    );
+    try {
+      const { output } = exporter;
+      await until(
+        () => FULL.test(output().stderr),
+        () => output().stderr.slice(-2000),
+      );
+      // To the last byte, so that not even the end finds room.
+      assert.throws(() => writeFileSync(join(disk, "other"), Buffer.alloc(DISK_BYTES)), { code: "ENOSPC" });
+    } finally {
+      await exporter.stop();
+    }
+    const { code } = await exporter.exited;
+    assert.equal(code, 5, exporter.output().stderr);
+    const { lost, spooled } = exportSummary(exporter);
+    const undelivered = lost.undelivered ?? 0;
+    assert.ok(undelivered > 0 && spooled > 0, JSON.stringify({ lost, spooled }));
+
+    rmSync(join(disk, "other"));
+    await collector.start();
+    const next = await startExporter(args("block"), madeRecords(1));
+    assert.equal((await next.exited).code, 0, next.output().stderr);
+    await collector.stop();
+    const verified = await verifyStored(collector.stored());
+    const stream = verified.streams.find(({ records }) => records === spooled);
+    assert.deepEqual([verified.verdict, stream?.state], ["accounted", "ended"], verified.summary);
+    assert.equal(stream?.reportedUnended, false);
+    assert.equal(stream?.unexplained, 0);
+    // The end, too, is among what had no room the first time.
+    assert.ok((stream?.explained.undelivered ?? 0) >= undelivered);
+  });
 });

@@ -4,69 +4,13 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type DiskQueue, type DiskQueueOptions, openSpoolQueue } from "../../src/delivery/disk-queue.ts";
-import type { DeliveryQueue, Lease } from "../../src/delivery/queue.ts";
 import { RuntimeEvidenceError } from "../../src/evidence/error.ts";
 import { skip } from "../skip.ts";
+import { BrokenSpool, settles, taken, until } from "./broken-spool.ts";
 import { numbered, numberOf, sealed } from "./sealed.ts";
-import { type DiskOperation, SimulatedDisk } from "./simulated-disk.ts";
 import { SpoolScratch } from "./spool-scratch.ts";
 
 const never = new AbortController().signal;
-
-async function taken(queue: DeliveryQueue): Promise<Lease> {
-  const lease = await queue.take(never);
-  assert.ok(lease);
-  return lease;
-}
-
-/** Whether a promise settles within some turns. */
-async function settles(promise: Promise<unknown>): Promise<boolean> {
-  const settled = promise.then(
-    () => true,
-    () => true,
-  );
-  return Promise.race([settled, sleep(30).then(() => false)]);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    assert.ok(tries < 3_000, "took too long");
-    await sleep(1);
-  }
-}
-
-/** A queue on a simulated disk, and what it said. */
-class Broken {
-  readonly disk = new SimulatedDisk();
-  readonly lines: string[] = [];
-  readonly dropped: string[] = [];
-  queue!: DiskQueue;
-
-  async open(options: Partial<DiskQueueOptions> = {}): Promise<this> {
-    this.queue = await openSpoolQueue(
-      {
-        directory: "/spool",
-        fsync: "always",
-        retryMs: 5,
-        onTrouble: (line) => this.lines.push(line),
-        onDropped: ({ recordCount }, reason) => this.dropped.push(`${recordCount} ${reason}`),
-        ...options,
-      },
-      this.disk.mount(),
-      async () => {},
-    );
-    return this;
-  }
-
-  fail(operation: DiskOperation, code: string): void {
-    this.disk.fault = (asked) => (asked === operation ? code : undefined);
-  }
-
-  repair(): void {
-    this.disk.fault = () => undefined;
-  }
-}
 
 describe("the disk queue on a broken disk", () => {
   for (const [operation, code] of [
@@ -77,7 +21,7 @@ describe("the disk queue on a broken disk", () => {
     ["write", "ENOSPC"],
   ] as const) {
     it(`waits while ${operation} fails with ${code}, says so once, and goes on when it works`, async () => {
-      const { queue, disk, lines, ...broken } = await new Broken().open();
+      const { queue, disk, lines, ...broken } = await new BrokenSpool().open();
       disk.fault = (asked) => (asked === operation ? code : undefined);
       const offers = Promise.all([queue.offer(numbered(1)), queue.offer(numbered(2))]);
       await until(() => (queue.spoolStats().failures.get(`write ${code}`) ?? 0) > 2);
@@ -100,7 +44,7 @@ describe("the disk queue on a broken disk", () => {
   }
 
   it("can abort an offer that waits for a broken disk, and close", async () => {
-    const broken = await new Broken().open();
+    const broken = await new BrokenSpool().open();
     broken.fail("write", "EIO");
     const abort = new AbortController();
     const aborted = broken.queue.offer(numbered(1), abort.signal);
@@ -116,7 +60,7 @@ describe("the disk queue on a broken disk", () => {
   });
 
   it("drops what it can't write, when told to drop, and says so", async () => {
-    const broken = await new Broken().open({ whenFull: "drop-newest" });
+    const broken = await new BrokenSpool().open({ whenFull: "drop-newest" });
     broken.fail("write", "EIO");
     await broken.queue.offer(sealed(10, 1));
     broken.fail("write", "ENOSPC");
@@ -128,7 +72,7 @@ describe("the disk queue on a broken disk", () => {
   });
 
   it("drops the oldest for room on a full disk, but not what is leased", async () => {
-    const broken = await new Broken().open({ whenFull: "drop-oldest" });
+    const broken = await new BrokenSpool().open({ whenFull: "drop-oldest" });
     for (const records of [1, 2, 3]) await broken.queue.offer(sealed(100, records));
     await taken(broken.queue);
     broken.disk.bytesMax = broken.disk.usedBytes;
@@ -140,7 +84,7 @@ describe("the disk queue on a broken disk", () => {
   });
 
   it("drops no more for one request where somebody else fills the disk", async () => {
-    const broken = await new Broken().open({ whenFull: "drop-oldest" });
+    const broken = await new BrokenSpool().open({ whenFull: "drop-oldest" });
     for (const records of [1, 2, 3, 4, 5]) await broken.queue.offer(sealed(100, records));
     broken.disk.bytesMax = 0;
     await broken.queue.offer(sealed(100, 6));
@@ -149,7 +93,7 @@ describe("the disk queue on a broken disk", () => {
   });
 
   it("lends a request it can't write to a sender that has nothing else to do", async () => {
-    const broken = await new Broken().open();
+    const broken = await new BrokenSpool().open();
     const lending = taken(broken.queue);
     broken.fail("write", "ENOSPC");
     const offer = broken.queue.offer(numbered(1));
@@ -166,7 +110,7 @@ describe("the disk queue on a broken disk", () => {
   });
 
   it("lends it again after a release, also to one who comes later", async () => {
-    const broken = await new Broken().open();
+    const broken = await new BrokenSpool().open();
     broken.fail("write", "EIO");
     const offer = broken.queue.offer(numbered(1));
     assert.equal(await settles(offer), false);
@@ -176,7 +120,7 @@ describe("the disk queue on a broken disk", () => {
   });
 
   it("keeps a lent request once its disk works again, until it is acknowledged", async () => {
-    const broken = await new Broken().open();
+    const broken = await new BrokenSpool().open();
     broken.fail("write", "EIO");
     const offer = broken.queue.offer(numbered(1));
     const lease = await taken(broken.queue);
@@ -192,7 +136,7 @@ describe("the disk queue on a broken disk", () => {
   });
 
   it("leaves no file behind of what is acknowledged while it is written", async () => {
-    const broken = await new Broken().open();
+    const broken = await new BrokenSpool().open();
     broken.fail("write", "EIO");
     const offer = broken.queue.offer(numbered(1));
     const lease = await taken(broken.queue);
@@ -214,7 +158,7 @@ describe("the disk queue on a broken disk", () => {
   });
 
   it("never waits for a broken disk when it is told to end", async () => {
-    const broken = await new Broken().open();
+    const broken = await new BrokenSpool().open();
     broken.fail("write", "EIO");
     const offer = broken.queue.offer(numbered(1));
     await taken(broken.queue);
@@ -224,7 +168,7 @@ describe("the disk queue on a broken disk", () => {
   });
 
   it("removes what it could not remove, later, and counts it towards its limit meanwhile", async () => {
-    const broken = await new Broken().open({ bytesMax: 400 });
+    const broken = await new BrokenSpool().open({ bytesMax: 400 });
     await broken.queue.offer(sealed(300, 1));
     broken.fail("remove", "EIO");
     (await taken(broken.queue)).acknowledge();
@@ -240,31 +184,11 @@ describe("the disk queue on a broken disk", () => {
     await broken.queue.end();
     assert.equal(broken.disk.names.size, 2);
   });
-
-  it("reads again what it could not read, and sets it aside after some tries", async () => {
-    const broken = await new Broken().open({ memoryBytesMax: 0 });
-    for (const records of [1, 2]) await broken.queue.offer(sealed(10, records));
-    let failures = 2;
-    broken.disk.fault = (operation, name) =>
-      operation === "read" && name.startsWith("0000000000000001") && failures-- > 0 ? "EIO" : undefined;
-    const second = await taken(broken.queue);
-    const first = await taken(broken.queue);
-    assert.deepEqual([first.request.recordCount, second.request.recordCount], [1, 2]);
-    first.release();
-    second.acknowledge();
-    broken.disk.fault = (operation) => (operation === "read" ? "EIO" : undefined);
-    const taking = broken.queue.take(never);
-    await until(() => broken.dropped.length > 0);
-    assert.deepEqual(broken.dropped, ["1 damaged"]);
-    assert.deepEqual([...broken.disk.names.keys()], ["damaged/0000000000000001.request"]);
-    broken.queue.close();
-    assert.equal(await taking, undefined);
-  });
 });
 
 describe("forcing files to disk at intervals", () => {
   it("writes a file anew that could not be forced to disk", async () => {
-    const broken = await new Broken().open({ fsync: "interval", fsyncIntervalMs: 2 });
+    const broken = await new BrokenSpool().open({ fsync: "interval", fsyncIntervalMs: 2 });
     await broken.queue.offer(numbered(1));
     let failures = 1;
     broken.disk.fault = (operation) => (operation === "sync" && failures-- > 0 ? "EIO" : undefined);
@@ -276,7 +200,7 @@ describe("forcing files to disk at intervals", () => {
   });
 
   it("does not bring back what is acknowledged while it is written anew", async () => {
-    const broken = await new Broken().open({ fsync: "interval", fsyncIntervalMs: 2 });
+    const broken = await new BrokenSpool().open({ fsync: "interval", fsyncIntervalMs: 2 });
     await broken.queue.offer(numbered(1));
     const lease = await taken(broken.queue);
     let failures = 1;
@@ -297,7 +221,7 @@ describe("forcing files to disk at intervals", () => {
   });
 
   it("never forces to disk what is delivered before its turn", async () => {
-    const broken = await new Broken().open({ fsync: "interval", fsyncIntervalMs: 20 });
+    const broken = await new BrokenSpool().open({ fsync: "interval", fsyncIntervalMs: 20 });
     const asked: string[] = [];
     broken.disk.fault = (operation) => void asked.push(operation) as undefined;
     for (const number of [1, 2, 3]) {
@@ -310,7 +234,7 @@ describe("forcing files to disk at intervals", () => {
   });
 
   it("forces to disk what is left when it ends", async () => {
-    const broken = await new Broken().open({ fsync: "interval", fsyncIntervalMs: 60_000 });
+    const broken = await new BrokenSpool().open({ fsync: "interval", fsyncIntervalMs: 60_000 });
     await broken.queue.offer(numbered(1));
     await broken.queue.end();
     assert.equal(broken.disk.durableFiles().length, 1);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { headerSecrets, remoteText } from "../../src/delivery/remote-text.ts";
 import { createReport } from "../../src/delivery/report.ts";
+import { headerSecrets, remoteText } from "../../src/evidence/remote-text.ts";
 
 describe("the report", () => {
   it("writes one line per subject and interval, and says how many it held back", () => {

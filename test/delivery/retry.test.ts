@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { RETRY_DEFAULTS, retryDelayMs } from "../../src/delivery/retry.ts";
-import { parseRetryAfterMs } from "../../src/delivery/retry-after.ts";
 import { retryInfoDelayMs } from "../../src/delivery/retry-info.ts";
+import { parseRetryAfterMs } from "../../src/otlp/retry-after.ts";
 import { retryInfoStatus, statusResponse } from "../../src/receive/otlp-response.ts";
 
 const middle = () => 0.5;

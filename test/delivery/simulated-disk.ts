@@ -128,6 +128,26 @@ class Mounted implements SpoolStorage {
     inode.durable = whole;
   }
 
+  async overwrite(name: string, parts: readonly Buffer[], sync: boolean): Promise<void> {
+    await this.#step("write", name);
+    this.#disk.check("write", name);
+    const inode = this.#disk.find(name);
+    const whole = Buffer.concat(parts);
+    const before = inode.content;
+    inode.content = Buffer.concat([whole.subarray(0, whole.length / 2), before.subarray(whole.length / 2)]);
+    inode.durable = undefined;
+    await this.#step("write", name);
+    if (
+      this.#disk.usedBytes - inode.content.length + whole.length > this.#disk.bytesMax &&
+      whole.length > before.length
+    ) {
+      this.#disk.failures += 1;
+      throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
+    }
+    inode.content = whole;
+    if (sync) await this.sync(name);
+  }
+
   async read(name: string): Promise<Buffer> {
     await this.#step("read", name);
     this.#disk.check("read", name);

@@ -110,4 +110,27 @@ describe("a request that is cut", () => {
       { numRuns: 1000 },
     );
   });
+
+  it("says which record has a byte", () => {
+    const { body } = sealedRecords(50, { twoResources: true });
+    const split = new SplitRequest(body);
+    const sequences = sequencesIn(body);
+    for (const [index, sequence] of sequences.entries()) {
+      // The uid is the last of the attributes, and told from `stream-1` within `stream-10` by what is behind it.
+      const uid = Buffer.from(`stream-${sequence}`);
+      let at = body.indexOf(uid);
+      while (/[0-9]/.test(String.fromCharCode(body[at + uid.length] ?? 0))) at = body.indexOf(uid, at + 1);
+      assert.equal(split.recordAt(at), index, `${sequence}`);
+    }
+    const found = Array.from(body, (_, offset) => split.recordAt(offset)).filter(
+      (index) => index !== undefined,
+    );
+    assert.equal(new Set(found).size, 50);
+    assert.deepEqual(
+      found,
+      found.toSorted((a, b) => a - b),
+    );
+    assert.equal(split.recordAt(0), undefined, "the header is no record");
+    assert.equal(split.recordAt(body.length), undefined);
+  });
 });

@@ -1,39 +1,21 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Sender, SendOutcome } from "../../src/delivery/outcome.ts";
 import { Ledger } from "../../src/health/ledger.ts";
-import { createResourceSource } from "../../src/otlp/resource.ts";
-import { type OtlpOutlet, type OtlpOutletOptions, openOtlpOutlet } from "../../src/pipeline/otlp-outlet.ts";
+import type { OtlpOutlet, OtlpOutletOptions } from "../../src/pipeline/otlp-outlet.ts";
 import { sealed } from "../delivery/sealed.ts";
 import { SpoolScratch } from "../delivery/spool-scratch.ts";
+import { ACCEPTED, answering, DOWN, listening, openOutlet, writeOpen } from "./outlets.ts";
 
-const ACCEPTED: SendOutcome = { kind: "accepted", rejectedRecords: 0, message: "" };
-const DOWN: SendOutcome = { kind: "retryable", reason: "down" };
 const EARLIER = "00000000000000aa";
 const OWN = "00000000000000bb";
-
-function answering(outcome: () => SendOutcome): Sender {
-  return { send: async () => outcome(), close: async () => {} };
-}
 
 describe("the end of an outlet", () => {
   const spools = new SpoolScratch();
   afterEach(() => spools.remove());
 
-  function open(directory: string | undefined, options: Partial<OtlpOutletOptions>): Promise<OtlpOutlet> {
-    const spool = directory === undefined ? undefined : { directory, fsync: "never" as const };
-    return openOtlpOutlet({
-      sender: answering(() => ACCEPTED),
-      queue: { spool },
-      streamId: OWN,
-      resource: createResourceSource({ "service.name": "test" }).resourceFor(undefined, undefined),
-      probes: ["file_open"],
-      books: new Ledger(["file_open"]),
-      report: () => {},
-      ...options,
-    });
-  }
+  const open = (directory: string | undefined, options: Partial<OtlpOutletOptions>): Promise<OtlpOutlet> =>
+    openOutlet(directory, { streamId: OWN, ...options });
 
   /** A spool that an exporter has left in the middle of its stream, with one request. */
   async function leftBehind(): Promise<string> {
@@ -55,9 +37,33 @@ describe("the end of an outlet", () => {
       existsSync(join(directory, `${EARLIER}.stream`)),
       "the note was dropped: it has to be said again",
     );
-    assert.ok(existsSync(join(directory, `${OWN}.stream`)), "its own end was dropped");
     const next = await open(directory, { streamId: "00000000000000cc" });
     await next.end(10_000);
+    assert.deepEqual(readdirSync(directory), []);
+  });
+
+  it("is kept with a full spool, and with it what was lost because it was full", async () => {
+    const directory = await leftBehind();
+    const spool = { directory, fsync: "never" as const, bytesMax: 1100 };
+    const books = new Ledger(["file_open"]);
+    const full = await open(directory, { sender: answering(() => DOWN), queue: { spool }, books });
+    for (let count = 0; count < 3; count++) writeOpen(full);
+    full.abort();
+    await full.end(0);
+    assert.equal(books.balances()[0]?.lost.get("undelivered"), 3n);
+    assert.equal(existsSync(join(directory, `${OWN}.stream`)), false);
+
+    const { sender, said } = listening();
+    const next = await open(directory, { streamId: "00000000000000cc", sender });
+    await next.end(10_000);
+    const losses = said.flatMap((record) => (record.event === "loss" ? [record.loss] : []));
+    const opens = losses.find(({ probe }) => probe === "file_open");
+    assert.deepEqual([opens?.reason, opens?.count, opens?.streamId], ["undelivered", 3n, OWN]);
+    const states = said.flatMap((record) => (record.event === "stream" ? [record.stream] : []));
+    assert.deepEqual(
+      states.filter(({ streamId }) => streamId === OWN).map(({ state }) => state),
+      ["end"],
+    );
     assert.deepEqual(readdirSync(directory), []);
   });
 

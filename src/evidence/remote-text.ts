@@ -14,7 +14,7 @@ export function remoteText(text: string, secrets: readonly string[]): string {
   for (const secret of secrets) {
     if (secret.length >= SECRET_LENGTH_MIN) clean = clean.replaceAll(secret, "[redacted]");
   }
-  clean = clean.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu, " ").trim();
+  clean = clean.replace(/[\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu, " ").trim();
   return clean.length > TEXT_LENGTH_MAX ? `${clean.slice(0, TEXT_LENGTH_MAX)}…` : clean;
 }
 
