@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runMocha } from "./mocha-job.ts";
+import type { Outcome } from "./outcome.ts";
+
+/** One suite of each kind; a flaky test fails only at its first try. */
+const SUITE = `
+let tries = 0;
+describe("suite", () => {
+  it("passes", () => {});
+  it("fails each time", () => { throw new Error("always\\nthe same"); });
+  it("is flaky", () => { if (tries++ === 0) throw new Error("too slow"); });
+  it("is skipped", function () { this.skip(); });
+  describe("without a server", () => {
+    before(() => { throw new Error("no port"); });
+    it("never runs", () => {});
+  });
+});
+`;
+
+describe("a mocha job", function () {
+  this.timeout(60_000);
+  let directory: string;
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), "mocha-job-"));
+  });
+  after(() => rmSync(directory, { recursive: true }));
+
+  function run(suite: string, ...options: string[]): Promise<Outcome> {
+    const path = join(directory, "suite.mjs");
+    writeFileSync(path, suite);
+    const resultPath = join(directory, "results", "result.json");
+    return runMocha({ resultPath, args: [...options, path], show: "never" });
+  }
+
+  const hook = { title: 'suite without a server "before all" hook for "never runs"', error: "no port" };
+  const always = { title: "suite fails each time", error: "always the same" };
+  const flaky = { title: "suite is flaky", error: "too slow" };
+
+  it("with a second try: what fails twice fails, what fails once is listed", async () => {
+    assert.deepEqual(await run(SUITE, "--retries", "1"), {
+      passed: 2,
+      skipped: 1,
+      failed: [always, hook],
+      passedLater: [flaky],
+    });
+  });
+
+  it("without: what fails once fails", async () => {
+    assert.deepEqual(await run(SUITE), {
+      passed: 1,
+      skipped: 1,
+      failed: [always, flaky, hook],
+      passedLater: [],
+    });
+  });
+
+  it("that can't load its suites, or is killed, has failed and says why", async () => {
+    const [broken] = (await run('import "./not-there.mjs";')).failed;
+    assert.equal(broken?.title, "mocha ended without a result");
+    assert.match(broken?.error ?? "", /not-there\.mjs/);
+    const kill = 'it("x", () => process.kill(process.pid, "SIGKILL"));';
+    assert.match((await run(kill)).failed[0]?.error ?? "", /killed by SIGKILL/);
+  });
+});
+
+describe("a second try", () => {
+  it("is not for tests that need neither a kernel nor a server nor time", () => {
+    const test = new URL("../", import.meta.url);
+    const pure = ["evidence", "frames", "otlp", "semconv", "capture", "tidy"];
+    const withTries = pure.flatMap((folder) =>
+      readdirSync(new URL(folder, test))
+        .map((name) => `${folder}/${name}`)
+        .filter((path) => /\bretries\(/.test(readFileSync(new URL(path, test), "utf8"))),
+    );
+    assert.deepEqual(withTries, []);
+  });
+});
