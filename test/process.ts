@@ -1,5 +1,6 @@
 /** Starts real programs for tests: bounded wait until ready, captured output, ended by their own pid. */
 
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { pipeline, type Readable } from "node:stream";
@@ -73,6 +74,19 @@ export async function startProcess(options: StartOptions): Promise<StartedProces
     throw new Error(`${options.command} ${String(thrown)}\n--- stdout\n${stdout}\n--- stderr\n${stderr}`);
   }
   return started;
+}
+
+/** Waits until `check` holds; fails with `what` after `timeoutMs`. */
+export async function until(
+  check: () => boolean | Promise<boolean>,
+  what: () => string,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await check())) {
+    assert.ok(performance.now() < deadline, `never came: ${what()}`);
+    await delay(5);
+  }
 }
 
 async function ready(

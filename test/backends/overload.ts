@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { grpcServer, type RunningServer } from "../delivery/servers.ts";
 import { assertBooksBalance, booksOf, CLI, trigger } from "../kernel/live.ts";
-import { type StartedProcess, startProcess } from "../process.ts";
-import { assertReported, openDirectory, until, verifyStored } from "./exporter-run.ts";
+import { type StartedProcess, startProcess, until } from "../process.ts";
+import { assertReported, openDirectory, verifyStored } from "./exporter-run.ts";
 
 const TIMES_TOO_MANY = 10;
 const ROUND_OPENS = 10_000;
