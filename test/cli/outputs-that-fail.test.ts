@@ -17,6 +17,7 @@ const RECORDING = Buffer.concat([
 
 describe("outputs that fail", function () {
   this.timeout(60_000);
+  this.retries(1);
   let directory = "";
   let recording = "";
   before(() => {

@@ -26,7 +26,7 @@ export function optionsFor(
 ): OtlpOptions {
   const { tls = false, ...overrides } = more;
   const endpoint = `${tls ? "https" : "http"}://localhost:${port}`;
-  return readOtlpOptions({}, { endpoint, protocol, timeoutMs: 2000, ...overrides }).options;
+  return readOtlpOptions({}, { endpoint, protocol, timeoutMs: 10_000, ...overrides }).options;
 }
 
 const identity = (bytes: Buffer): Buffer => bytes;
