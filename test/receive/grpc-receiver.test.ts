@@ -14,7 +14,8 @@ import { failureOf, grpc, type ReceiverUnderTest, receiverUnderTest } from "./re
 
 const EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
-describe("the gRPC receiver", () => {
+describe("the gRPC receiver", function () {
+  this.timeout(60_000);
   let under: ReceiverUnderTest;
   afterEach(() => under.receiver.close());
 

@@ -12,7 +12,8 @@ import { type HttpReply, http, type ReceiverUnderTest, receiverUnderTest } from 
 const PROTOBUF = { "content-type": "application/x-protobuf" };
 const JSON_TYPE = { "content-type": "application/json" };
 
-describe("the HTTP receiver", () => {
+describe("the HTTP receiver", function () {
+  this.timeout(60_000);
   let under: ReceiverUnderTest;
   afterEach(() => under.receiver.close());
 
