@@ -19,7 +19,9 @@ export default class OutcomeReporter extends Mocha.reporters.Spec {
       skipped.push(`${test.fullTitle()}: ${reason}`);
     });
     runner.on("retry", (test: Mocha.Test, error: unknown) => {
-      console.log(`  failed, has another try: ${test.fullTitle()}: ${messageOf(error)}`);
+      // Nothing else says it where the next try passes.
+      const stack = error instanceof Error ? error.stack : undefined;
+      console.log(`  failed, has another try: ${test.fullTitle()}: ${stack ?? messageOf(error)}`);
       if (!firstErrors.has(test.fullTitle())) firstErrors.set(test.fullTitle(), messageOf(error));
     });
     runner.on("pass", (test) => {
