@@ -11,12 +11,15 @@
 import { fileURLToPath } from "node:url";
 import { runCargo } from "./run/cargo-job.ts";
 import { closingLines, type EndedJob, exitCode } from "./run/closing.ts";
+import type { Show } from "./run/command.ts";
 import { runMocha } from "./run/mocha-job.ts";
 import type { Outcome } from "./run/outcome.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LONG = process.env.RUNTIME_EVIDENCE_TEST_LONG === "1";
 const WORKERS = 2;
+/** For each job; ten times what it takes. */
+const TIMEOUT_MS = (LONG ? 240 : 40) * 60_000;
 const SECOND_TRY = ["--retries", "1"];
 
 interface Job {
@@ -30,9 +33,9 @@ function suites(glob: string): string[] {
   return endings.map((ending) => `test/${glob}.${ending}.ts`);
 }
 
-function mocha(name: string, args: readonly string[], show: "live" | "at-end" = "at-end"): Job {
+function mocha(name: string, args: readonly string[], show: Show = "at-end"): Job {
   const resultPath = `${ROOT}build/test-result-${name}.json`;
-  return { name, run: () => runMocha({ resultPath, args, show }) };
+  return { name, run: () => runMocha({ resultPath, args, options: { show, timeoutMs: TIMEOUT_MS } }) };
 }
 
 const OTHERS = ["--ignore", "test/kernel/**", "--ignore", "test/backends/**", ...suites("**/*")];
@@ -41,7 +44,7 @@ const waiting: Job[] = [
   mocha("rest", OTHERS),
   mocha("backends-1", [...SECOND_TRY, ...suites("backends/**/[a-e]*")]),
   mocha("backends-2", [...SECOND_TRY, ...suites("backends/**/[f-z]*")]),
-  { name: "cargo", run: () => runCargo("native/Cargo.toml") },
+  { name: "cargo", run: () => runCargo("native/Cargo.toml", { timeoutMs: TIMEOUT_MS }) },
 ];
 
 const ended: EndedJob[] = [];

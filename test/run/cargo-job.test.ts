@@ -56,8 +56,10 @@ describe("a cargo job", function () {
 
   it("gives what failed one more try: twice fails, once is listed", async () => {
     writeFileSync(join(directory, "src/lib.rs"), flakyTests(join(directory, "marker")));
-    const { passed, skipped, failed, passedLater } = await runCargo(join(directory, "Cargo.toml"), "never");
-    assert.deepEqual({ passed, skipped }, { passed: 2, skipped: 2 });
+    const { passed, skipped, failed, passedLater } = await runCargo(join(directory, "Cargo.toml"), {
+      show: "never",
+    });
+    assert.deepEqual({ passed, skipped }, { passed: 2, skipped: 2 }, JSON.stringify(failed));
     assert.deepEqual(
       failed.map(({ title }) => title),
       ["fails_each_time"],
@@ -76,7 +78,7 @@ describe("a cargo job", function () {
   it("whose test program crashed has failed and says why, and has no second try", async () => {
     const crash = "#[test]\nfn crashes() { std::process::abort(); }\n";
     writeFileSync(join(directory, "src/lib.rs"), crash);
-    const { failed, passedLater } = await runCargo(join(directory, "Cargo.toml"), "never");
+    const { failed, passedLater } = await runCargo(join(directory, "Cargo.toml"), { show: "never" });
     assert.deepEqual(passedLater, []);
     assert.equal(failed.length, 1);
     assert.match(failed[0]?.error ?? "", /SIGABRT/);
@@ -84,7 +86,7 @@ describe("a cargo job", function () {
 
   it("that does not compile has failed and says why", async () => {
     writeFileSync(join(directory, "src/lib.rs"), "fn broken( {}");
-    const { passed, failed } = await runCargo(join(directory, "Cargo.toml"), "never");
+    const { passed, failed } = await runCargo(join(directory, "Cargo.toml"), { show: "never" });
     assert.equal(passed, 0);
     assert.match(failed[0]?.error ?? "", /^error: /);
   });

@@ -1,6 +1,6 @@
 /** A job of the test run: the probe's own tests. */
 
-import { type Ended, runCommand, type Show } from "./command.ts";
+import { type Ended, type RunOptions, runCommand } from "./command.ts";
 import { brokenDown, type FailedTest, type Outcome, oneLine } from "./outcome.ts";
 
 /** What `cargo test` printed, over all its test programs. */
@@ -14,7 +14,7 @@ interface LibtestOutput {
  * Runs the tests of a crate; each that failed has a second try, by its name. They start real processes on a real
  * kernel, so that one may fail because the machine was busy.
  */
-export async function runCargo(manifestPath: string, show: Show = "at-end"): Promise<Outcome> {
+export async function runCargo(manifestPath: string, options?: RunOptions): Promise<Outcome> {
   const test = [
     "test",
     "--release",
@@ -24,7 +24,7 @@ export async function runCargo(manifestPath: string, show: Show = "at-end"): Pro
     "--manifest-path",
     manifestPath,
   ];
-  const first = await runCommand("cargo", [...test, "--", "--nocapture"], show);
+  const first = await runCommand("cargo", [...test, "--", "--nocapture"], options);
   const tests = readLibtest(first);
   const breakdown = breakdownOf(first, tests);
   if (breakdown !== undefined) {
@@ -34,7 +34,7 @@ export async function runCargo(manifestPath: string, show: Show = "at-end"): Pro
   }
   if (tests.failed.length === 0) return { ...tests, passedLater: [] };
   const names = new Set(tests.failed.map(({ title }) => title));
-  const second = await runCommand("cargo", [...test, "--", "--nocapture", "--exact", ...names], show);
+  const second = await runCommand("cargo", [...test, "--", "--nocapture", "--exact", ...names], options);
   return afterSecondTry(tests, readLibtest(second));
 }
 

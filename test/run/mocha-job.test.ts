@@ -29,11 +29,11 @@ describe("a mocha job", function () {
   });
   after(() => rmSync(directory, { recursive: true }));
 
-  function run(suite: string, ...options: string[]): Promise<Outcome> {
+  function run(suite: string, args: readonly string[] = [], timeoutMs = 30_000): Promise<Outcome> {
     const path = join(directory, "suite.mjs");
     writeFileSync(path, suite);
     const resultPath = join(directory, "results", "result.json");
-    return runMocha({ resultPath, args: [...options, path], show: "never" });
+    return runMocha({ resultPath, args: [...args, path], options: { show: "never", timeoutMs } });
   }
 
   const hook = { title: 'suite without a server "before all" hook for "never runs"', error: "no port" };
@@ -41,7 +41,7 @@ describe("a mocha job", function () {
   const flaky = { title: "suite is flaky", error: "too slow" };
 
   it("with a second try: what fails twice fails, what fails once is listed", async () => {
-    assert.deepEqual(await run(SUITE, "--retries", "1"), {
+    assert.deepEqual(await run(SUITE, ["--retries", "1"]), {
       passed: 2,
       skipped: 1,
       failed: [always, hook],
@@ -58,12 +58,15 @@ describe("a mocha job", function () {
     });
   });
 
-  it("that can't load its suites, or is killed, has failed and says why", async () => {
+  it("that can't load its suites, is killed or does not end has failed and says why", async () => {
     const [broken] = (await run('import "./not-there.mjs";')).failed;
     assert.equal(broken?.title, "mocha ended without a result");
     assert.match(broken?.error ?? "", /not-there\.mjs/);
     const kill = 'it("x", () => process.kill(process.pid, "SIGKILL"));';
     assert.match((await run(kill)).failed[0]?.error ?? "", /killed by SIGKILL/);
+    const hang = 'it("ends", () => {}); it("hangs", () => { for (;;); });';
+    const [hung] = (await run(hang, [], 5_000)).failed;
+    assert.match(hung?.error ?? "", /^mocha was killed after 0 minutes, behind: .*ends/);
   });
 });
 

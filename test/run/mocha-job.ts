@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runCommand, type Show } from "./command.ts";
+import { type RunOptions, runCommand } from "./command.ts";
 import { brokenDown, type Outcome } from "./outcome.ts";
 
 const REPORTER = fileURLToPath(new URL("../reporter.ts", import.meta.url));
@@ -13,16 +13,15 @@ export interface MochaJob {
   readonly resultPath: string;
   /** Files, globs and options of mocha. */
   readonly args: readonly string[];
-  /** Default "at-end". */
-  readonly show?: Show;
+  readonly options?: RunOptions;
 }
 
 /** Runs mocha to its end. */
-export async function runMocha({ resultPath, args, show = "at-end" }: MochaJob): Promise<Outcome> {
+export async function runMocha({ resultPath, args, options }: MochaJob): Promise<Outcome> {
   mkdirSync(dirname(resultPath), { recursive: true });
   rmSync(resultPath, { force: true });
   const reporter = ["--reporter", REPORTER, "--reporter-option", `result=${resultPath}`];
-  const { code, output } = await runCommand("mocha", [...reporter, ...args], show);
+  const { code, output } = await runCommand("mocha", [...reporter, ...args], options);
   let outcome: Outcome;
   try {
     outcome = JSON.parse(readFileSync(resultPath, "utf8"));
