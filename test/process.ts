@@ -1,7 +1,8 @@
 /** Starts real programs for tests: bounded wait until ready, captured output, ended by their own pid. */
 
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { pipeline, type Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -75,6 +76,19 @@ export async function startProcess(options: StartOptions): Promise<StartedProces
   return started;
 }
 
+/** Waits until `check` holds; fails with `what` after `timeoutMs`. */
+export async function until(
+  check: () => boolean | Promise<boolean>,
+  what: () => string,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await check())) {
+    assert.ok(performance.now() < deadline, `never came: ${what()}`);
+    await delay(5);
+  }
+}
+
 async function ready(
   { isReady, readyTimeoutMs = 20_000 }: StartOptions,
   started: StartedProcess,
@@ -129,23 +143,30 @@ function keepOutput(stream: NodeJS.ReadableStream | null, outputBytesMax: number
   return () => Buffer.concat(chunks).toString("utf8");
 }
 
+/** Below those that the kernel gives to whoever connects, so that no connection of another test takes one meanwhile. */
+const PORTS = { first: 20_000, count: 10_000 };
+
 /** `count` loopback TCP ports that were free just now, for servers that can't take port 0. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  // All are open before the first is closed, so that no port is given out twice.
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once("error", reject);
-          server.listen(0, "127.0.0.1", () => {
-            const address = server.address();
-            if (address === null || typeof address === "string") reject(new Error("no TCP address"));
-            else resolve(address.port);
-          });
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  // All are held before the first is given up, so that no port is given out twice.
+  const held: Server[] = [];
+  while (held.length < count) {
+    const server = await listenOn(PORTS.first + Math.floor(Math.random() * PORTS.count));
+    if (server !== undefined) held.push(server);
+  }
+  const ports = held.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
+}
+
+/** Undefined where the port is taken. */
+function listenOn(port: number): Promise<Server | undefined> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") resolve(undefined);
+      else reject(error);
+    });
+    server.listen(port, "127.0.0.1", () => resolve(server));
+  });
 }

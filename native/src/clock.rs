@@ -69,9 +69,10 @@ fn suspended_ns() -> i64 {
     now_ns(CLOCK_BOOTTIME) - now_ns(CLOCK_MONOTONIC)
 }
 
-fn now_ns(clock: clockid_t) -> i64 {
+/// What this clock says, in nanoseconds.
+pub fn now_ns(clock: clockid_t) -> i64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is a valid place for the result. The three clocks exist on every kernel this runs
+    // SAFETY: `now` is a valid place for the result. The clocks that are asked for exist on every kernel this runs
     // on, so the call cannot fail.
     unsafe { libc::clock_gettime(clock, &raw mut now) };
     now.tv_sec * 1_000_000_000 + now.tv_nsec

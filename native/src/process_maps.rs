@@ -207,7 +207,7 @@ mod tests {
     fn a_zombie_has_ended() {
         let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
         let pid = child.id();
-        let limit = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while !ended(pid) && std::time::Instant::now() < limit {
             std::thread::yield_now();
         }

@@ -24,7 +24,7 @@ impl Launched {
 
     fn of(command: &[&OsStr]) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        ours.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let mut launcher = Command::new(env!("CARGO_BIN_EXE_runtime-evidence-probe"));
         launcher.args(["launch", "--"]).args(command);
         launcher.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,11 +1,11 @@
 /** The real OpenTelemetry Collector, built from `test/backends/collector` by `make build/otelcol`. */
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Exit, freePorts, type Output, startProcess } from "../process.ts";
+import { type Exit, freePorts, type Output, startProcess, until } from "../process.ts";
 
 const REPOSITORY = new URL("../../", import.meta.url).pathname;
 const BINARY = join(REPOSITORY, "build/otelcol");
@@ -86,6 +86,11 @@ export async function startCollector(options: CollectorOptions): Promise<Started
     isReady: async ({ stderr }) => stderr.includes("Everything is ready") && (await accepts(httpPort)),
     ...(options.readyTimeoutMs === undefined ? {} : { readyTimeoutMs: options.readyTimeoutMs }),
   });
+  // It says that it is ready shortly before it listens for SIGTERM, which would kill it instead of ending it.
+  await until(
+    () => isIdle(collector.pid),
+    () => "a Collector that waits",
+  );
   return {
     pid: collector.pid,
     grpcEndpoint: `http://127.0.0.1:${grpcPort}`,
@@ -104,6 +109,17 @@ export async function startCollector(options: CollectorOptions): Promise<Started
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** None of its threads runs or wants to: all that it had to do at its start is done. */
+function isIdle(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((thread) => {
+    try {
+      return /^State:\tS/m.test(readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8"));
+    } catch {
+      return true; // it ended while we looked
+    }
+  });
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { decodeSpoolFile } from "../../src/delivery/spool-file.ts";
 import { childOf, readRecords, runCli } from "../kernel/live.ts";
-import { freePorts } from "../process.ts";
-import { openDirectory, startOpensCapture, until, type Verified, verifyStored } from "./exporter-run.ts";
+import { freePorts, until } from "../process.ts";
+import { openDirectory, startOpensCapture, type Verified, verifyStored } from "./exporter-run.ts";
 import { RestartedCollector } from "./restarted-collector.ts";
 
 const KILL_WITHIN_MS = 2500;
@@ -95,7 +95,6 @@ async function captureAndKill(endpoint: string, spool: string, round: number): P
   await until(
     () => !isAlive(keeper),
     () => "the end of the probe of an exporter that was killed",
-    5000,
   );
   return { killedAtMs, openedAtMs: opens.openedAtMs, sealed: sealedIn(spool) };
 }

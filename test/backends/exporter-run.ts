@@ -4,7 +4,6 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Books, CLI } from "../kernel/live.ts";
 import { type StartedProcess, startProcess } from "../process.ts";
 
@@ -73,15 +72,6 @@ export function startOpensCapture(endpoint: string, args: readonly string[]): Pr
     outputBytesMax: 16 * 1024 * 1024,
     stopTimeoutMs: 60_000,
   }).finally(() => rmSync(directory, { recursive: true }));
-}
-
-/** Waits until `check` holds; fails with `what` after `timeoutMs`. */
-export async function until(check: () => boolean, what: () => string, timeoutMs = 30_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!check()) {
-    assert.ok(performance.now() < deadline, `never came: ${what()}`);
-    await sleep(5);
-  }
 }
 
 /** What `verify --json` says of a stream. */

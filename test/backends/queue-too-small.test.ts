@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { assertBooksBalance, booksOf, needsKernel, trigger } from "../kernel/live.ts";
+import { until } from "../process.ts";
 import { skip } from "../skip.ts";
 import { collectorMissing } from "./collector.ts";
 import {
@@ -13,7 +14,6 @@ import {
   openDirectory,
   startExporter,
   startOpensCapture,
-  until,
   type Verified,
   verifyStored,
 } from "./exporter-run.ts";

@@ -13,10 +13,10 @@ import {
   runCli,
   trigger,
 } from "../kernel/live.ts";
-import { freePorts, type StartedProcess } from "../process.ts";
+import { freePorts, type StartedProcess, until } from "../process.ts";
 import { skip } from "../skip.ts";
 import { collectorMissing } from "./collector.ts";
-import { openDirectory, startOpensCapture, until, verifyStored } from "./exporter-run.ts";
+import { openDirectory, startOpensCapture, verifyStored } from "./exporter-run.ts";
 import { RestartedCollector } from "./restarted-collector.ts";
 
 const OPENS = 20_000;
@@ -139,7 +139,6 @@ describe("a capture that is told to end while no collector answers", function ()
       await until(
         () => !isAlive(pid),
         () => `the end of ${pid}`,
-        5000,
       );
     }
     // What it held in the kernel's ring nobody has counted, and that is known.

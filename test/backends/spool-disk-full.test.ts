@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { until } from "../process.ts";
 import { skip } from "../skip.ts";
 import { collectorMissing } from "./collector.ts";
 import {
@@ -10,7 +11,6 @@ import {
   onlyStream,
   openDirectory,
   startExporter,
-  until,
   verifyStored,
 } from "./exporter-run.ts";
 import { RestartedCollector } from "./restarted-collector.ts";

@@ -13,6 +13,7 @@ import {
   runCli,
   trigger,
 } from "../kernel/live.ts";
+import { SETTLE_MS } from "../kernel/tls-peers.ts";
 import { freePorts } from "../process.ts";
 import { skip } from "../skip.ts";
 import { collectorMissing, type StartedCollector, startCollector } from "./collector.ts";
@@ -43,13 +44,15 @@ describe("all six events through a real Collector", function () {
     const [port = 0] = await freePorts(1);
     const output = join(directory, "evidence.ndjson");
     const peer = `python3 ${REPOSITORY}test/triggers/tls-peer.py`;
+    const server = join(directory, "server");
+    // The server ends when its input does, which is when all is done.
     const work = `
-      sleep 3 | ${peer} server ${port} ${certificates.serverKey} ${certificates.serverCertificate} r50000 w7 &
-      sleep 1.2
-      ${peer} client ${port} ${certificates.ca} w50000 r7
-      ${trigger("net-connect")} 300 connect-4 connect-6 refused-4 nonblocking accept4-null
-      ${trigger("call-chain")} 700 100
-      wait`;
+      {
+        until grep -q listening ${server}; do sleep 0.05; done
+        SETTLE_MS=${SETTLE_MS} ${peer} client ${port} ${certificates.ca} w50000 r7
+        ${trigger("net-connect")} 300 connect-4 connect-6 refused-4 nonblocking accept4-null
+        ${trigger("call-chain")} 700 100
+      } | ${peer} server ${port} ${certificates.serverKey} ${certificates.serverCertificate} r50000 w7 >${server}`;
     const run = await runCli([
       ...["capture", "--summary", "json", "--output", output],
       ...["--otlp-endpoint", collector.grpcEndpoint, "--otlp-protocol", "grpc"],

@@ -30,7 +30,7 @@ const FINAL = countersFrame(
 const RECORDING = Buffer.concat([helloFrame(), ...EVENTS, FINAL]);
 
 describe("bad input", function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let directory = "";
   before(() => {
     directory = mkdtempSync(join(tmpdir(), "runtime-evidence-cli-"));

@@ -22,7 +22,7 @@ describe("convert and export", function () {
   const shell = (command: string, ...args: string[]) =>
     spawnSync("bash", ["-c", command, "-", process.execPath, CLI, ...args], {
       encoding: "utf8",
-      timeout: 30_000,
+      timeout: 50_000,
     });
 
   const store = async (name: string, from: number, to: number): Promise<string> => {

@@ -4,7 +4,8 @@ import { readRecords, runCli } from "../kernel/live.ts";
 
 const RECORDING = fileURLToPath(new URL("../../examples/demo.frames", import.meta.url));
 
-describe("the recording that the demo falls back on", () => {
+describe("the recording that the demo falls back on", function () {
+  this.timeout(60_000);
   it("is of this build's layout and has every event (else run examples/record-demo)", async () => {
     const { code, stdout, stderr } = await runCli(["replay", RECORDING]);
     assert.equal(code, 0, stderr);

@@ -5,7 +5,8 @@ import { runCli } from "../kernel/live.ts";
 
 const program = createProgram(() => {});
 
-describe("help", () => {
+describe("help", function () {
+  this.timeout(60_000);
   it("of each command ends with examples that name existing options", async () => {
     for (const command of program.commands) {
       const { code, stdout } = await runCli([command.name(), "--help"]);

@@ -17,6 +17,7 @@ const RECORDING = Buffer.concat([
 
 describe("outputs that fail", function () {
   this.timeout(60_000);
+  this.retries(1);
   let directory = "";
   let recording = "";
   before(() => {
@@ -29,7 +30,7 @@ describe("outputs that fail", function () {
   const shell = (command: string) =>
     spawnSync("bash", ["-c", command, "-", process.execPath, CLI, recording], {
       encoding: "utf8",
-      timeout: 30_000,
+      timeout: 50_000,
     });
 
   it("a full disk is one line, exit code 1, and the books say what was lost", () => {

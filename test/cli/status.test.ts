@@ -10,6 +10,7 @@ import { FrameFlag } from "../../src/frames/layout.gen.ts";
 import { closedPort, httpServer, type RunningServer } from "../delivery/servers.ts";
 import { countersFrame, fileOpenFrame, helloFrame } from "../frames/build-frame.ts";
 import { booksOf, CLI, needsKernel, runCli } from "../kernel/live.ts";
+import { until } from "../process.ts";
 import { metricValues, prometheusValues } from "./metric-values.ts";
 
 const EVENTS = 5000;
@@ -50,13 +51,8 @@ class Run {
     this.exited = once(this.child, "close").then(([code]) => code as number);
   }
 
-  async until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-    const deadlineMs = performance.now() + 10_000;
-    while (!(await isTrue())) {
-      if (performance.now() > deadlineMs)
-        assert.fail(`timeout\n${this.stdout.slice(-1000)}\n${this.stderr.slice(-3000)}`);
-      await sleep(20);
-    }
+  until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+    return until(isTrue, () => `${this.stdout.slice(-1000)}\n${this.stderr.slice(-3000)}`);
   }
 
   get statuses(): Status[] {
@@ -74,7 +70,8 @@ class Run {
 }
 
 describe("status and metrics of a run", function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
+  this.retries(1);
   let directory = "";
   let collector: RunningServer;
   let metrics: unknown[] = [];

@@ -42,7 +42,8 @@ const queueFull = (sequence: number, first: number, last: number): SentRecord =>
   },
 });
 
-describe("verify on the command line", () => {
+describe("verify on the command line", function () {
+  this.timeout(60_000);
   let directory = "";
   before(() => {
     directory = mkdtempSync(join(tmpdir(), "runtime-evidence-cli-"));

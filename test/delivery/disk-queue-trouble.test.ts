@@ -221,14 +221,14 @@ describe("forcing files to disk at intervals", () => {
   });
 
   it("never forces to disk what is delivered before its turn", async () => {
-    const broken = await new BrokenSpool().open({ fsync: "interval", fsyncIntervalMs: 20 });
+    const broken = await new BrokenSpool().open({ fsync: "interval", fsyncIntervalMs: 300 });
     const asked: string[] = [];
     broken.disk.fault = (operation) => void asked.push(operation) as undefined;
     for (const number of [1, 2, 3]) {
       await broken.queue.offer(numbered(number));
       (await taken(broken.queue)).acknowledge();
     }
-    await sleep(40);
+    await sleep(400);
     await broken.queue.end();
     assert.ok(!asked.includes("sync"), asked.join());
   });

@@ -1,18 +1,20 @@
 /** The senders' outcomes as a real Collector makes them. */
 import assert from "node:assert/strict";
 import { createSender } from "../../src/delivery/create-sender.ts";
-import { startDelivery } from "../../src/delivery/delivery.ts";
+import { type Delivery, startDelivery } from "../../src/delivery/delivery.ts";
 import { createMemoryQueue } from "../../src/delivery/memory-queue.ts";
 import { readOtlpOptions } from "../../src/delivery/otlp-environment.ts";
 import type { SealedRequest, SendOutcome } from "../../src/delivery/outcome.ts";
 import { collectorMissing, type StartedCollector, startCollector } from "../backends/collector.ts";
+import { until } from "../process.ts";
 import { skip } from "../skip.ts";
 import { sealed, sealedRecords } from "./sealed.ts";
 
 const MIB = 1024 * 1024;
 const never = new AbortController().signal;
 
-describe("the senders at a real Collector", () => {
+describe("the senders at a real Collector", function () {
+  this.retries(1);
   let collector: StartedCollector;
   before(async function () {
     const missing = collectorMissing();
@@ -37,13 +39,18 @@ describe("the senders at a real Collector", () => {
     }
   }
 
-  async function deliver(protocol: string, requests: readonly SealedRequest[]) {
+  async function deliver(
+    protocol: string,
+    requests: readonly SealedRequest[],
+    meanwhile: (delivery: Delivery) => Promise<void> = async () => {},
+  ) {
     const endpoint = protocol === "grpc" ? collector.grpcEndpoint : collector.httpEndpoint;
     const { options } = readOtlpOptions({}, { endpoint, protocol, timeoutMs: 500 });
     const queue = createMemoryQueue();
     for (const request of requests) await queue.offer(request);
     const retry = { initialMs: 5, maxMs: 50 };
     const delivery = startDelivery({ queue, sender: createSender(options), retry });
+    await meanwhile(delivery);
     const { delivered } = await delivery.drain(15_000);
     return { delivered, counters: delivery.counters() };
   }
@@ -81,13 +88,16 @@ describe("the senders at a real Collector", () => {
         sealedRecords(500, { first: 500 * index + 1 }),
       );
       process.kill(collector.pid, "SIGSTOP");
-      const resume = setTimeout(() => process.kill(collector.pid, "SIGCONT"), 700);
       try {
-        const { counters, delivered } = await deliver(protocol, requests);
+        const { counters, delivered } = await deliver(protocol, requests, async (delivery) => {
+          await until(
+            () => delivery.counters().retries > 0,
+            () => "a retry",
+          );
+          process.kill(collector.pid, "SIGCONT");
+        });
         assert.deepEqual([delivered, counters.recordsAccepted, counters.requestsLost], [true, 4000, 0]);
-        assert.ok(counters.retries > 0);
       } finally {
-        clearTimeout(resume);
         process.kill(collector.pid, "SIGCONT");
       }
     });

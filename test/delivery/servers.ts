@@ -12,6 +12,7 @@ import {
 } from "@grpc/grpc-js";
 import { type OtlpOverrides, readOtlpOptions } from "../../src/delivery/otlp-environment.ts";
 import type { OtlpOptions, OtlpProtocol } from "../../src/delivery/otlp-options.ts";
+import { freePorts } from "../process.ts";
 
 export interface RunningServer {
   readonly port: number;
@@ -26,7 +27,7 @@ export function optionsFor(
 ): OtlpOptions {
   const { tls = false, ...overrides } = more;
   const endpoint = `${tls ? "https" : "http"}://localhost:${port}`;
-  return readOtlpOptions({}, { endpoint, protocol, timeoutMs: 2000, ...overrides }).options;
+  return readOtlpOptions({}, { endpoint, protocol, timeoutMs: 10_000, ...overrides }).options;
 }
 
 const identity = (bytes: Buffer): Buffer => bytes;
@@ -106,9 +107,8 @@ export async function socketServer(onConnection: (socket: Socket) => void): Prom
 
 /** A port of loopback where nobody listens. */
 export async function closedPort(): Promise<number> {
-  const { port, close } = await socketServer(() => {});
-  await close();
-  return port;
+  const [port] = await freePorts(1);
+  return port as number;
 }
 
 async function listening(

@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { capture, needsKernel, runCli, trigger } from "./live.ts";
+import { assertBooksBalance, booksOf, needsKernel, runCli, trigger } from "./live.ts";
 
 /** /etc/passwd has it everywhere. */
 const NOBODY = 65534;
@@ -19,16 +19,13 @@ describe("a capture that has to end", function () {
     const flood = spawn(trigger("open-loop"), ["/nonexistent/endless", "2000000000"], { stdio: "ignore" });
     try {
       const startedMs = performance.now();
-      const { code, books, stderr } = await capture([
-        "--events",
-        "file_open",
-        "--pid",
-        `${flood.pid}`,
-        "--duration",
-        "1s",
-      ]);
-      assert.equal(code, 0, stderr);
+      const output = ["--output", "/dev/null", "--summary", "json"];
+      const own = ["--events", "file_open", "--pid", `${flood.pid}`];
+      const run = await runCli(["capture", ...output, ...own, "--duration", "1s"]);
+      assert.equal(run.code, 0, run.stderr);
       assert.ok(performance.now() - startedMs < 25_000, "it waited for a pause");
+      const books = booksOf(run);
+      assertBooksBalance(books);
       assert.ok(Number(books[0]?.exported) > 1000, JSON.stringify(books));
     } finally {
       flood.kill("SIGKILL");

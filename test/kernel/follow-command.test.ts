@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EvidenceRecord, FileOpen, ProcessExec } from "../../src/evidence/record.ts";
-import { CLI, capture, needsKernel, readRecords, runCli } from "./live.ts";
+import { CLI, capture, needsKernel, readRecords, runCli, startCapture } from "./live.ts";
 
 const execs = (records: EvidenceRecord[]) =>
   records.filter(
@@ -159,9 +159,18 @@ describe("capture -- CMD", function () {
   });
 
   it("keeps its own processes out, and counts them as filtered", async () => {
-    const { records, books } = await capture(["--duration", "1s", "--events", "file_open,process_exec"]);
-    assert.equal(records.filter(({ comm }) => comm.startsWith("runtime-evidenc")).length, 0);
-    const own = books.find(({ probe }) => probe === "file_open");
-    assert.ok(own !== undefined);
+    const running = await startCapture(["--events", "file_open,process_exec"]);
+    // By process id: other tests capture at the same time, and theirs are seen like any process.
+    const own = [running.exporter, Number(running.keeper), Number(await running.pump())];
+    const neighbour = `/nonexistent/neighbour-${process.pid}`;
+    spawnSync("cat", [neighbour], { stdio: "ignore" });
+    const { records, books } = await running.stop();
+    assert.equal(opens(records).filter(({ event }) => event.path === neighbour).length, 1);
+    assert.deepEqual(
+      records.filter(({ pid }) => own.includes(Number(pid))),
+      [],
+    );
+    const filtered = books.find(({ probe }) => probe === "file_open")?.filtered;
+    assert.ok(BigInt(filtered ?? 0) > 0n, "there is no filter but that for its own");
   });
 });

@@ -6,12 +6,11 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type Mocha from "mocha";
 import { parseEvidenceJson } from "../../src/evidence/json.ts";
 import type { EvidenceRecord } from "../../src/evidence/record.ts";
 import { createValidator } from "../../src/evidence/validator.ts";
-import { startProcess } from "../process.ts";
+import { startProcess, until } from "../process.ts";
 import { skip } from "../skip.ts";
 
 export const REPOSITORY = new URL("../../", import.meta.url).pathname;
@@ -145,10 +144,18 @@ export async function capture(args: readonly string[], command: readonly string[
 
 /** A capture in the background, for what does not descend from one command. */
 export interface BackgroundCapture {
+  /** Process id of the exporter. */
+  readonly exporter: number;
   /** Process id of what the exporter started: the probe's keeper. */
   readonly keeper: string;
   /** Process id of the part of the probe that delivers, as of now. */
   pump(): Promise<string>;
+  /** What it has said so far on standard error. */
+  said(): string;
+  /** How many records it has written so far. */
+  written(): number;
+  /** Resolves when it has ended, by itself or not. */
+  readonly exited: Promise<unknown>;
   /** Ends it in order. */
   stop(): Promise<CaptureRun>;
 }
@@ -170,8 +177,12 @@ export async function startCapture(args: readonly string[]): Promise<BackgroundC
   const keeper = childOf(running.pid) ?? "";
   assert.notEqual(keeper, "", "the exporter has no child");
   return {
+    exporter: running.pid,
     keeper,
     pump: () => pumpOf(keeper),
+    exited: running.exited,
+    said: () => running.output().stderr,
+    written: () => readFileSync(output, "utf8").split("\n").length - 1,
     stop: async () => {
       const { code } = await running.stop();
       try {
@@ -194,12 +205,15 @@ export function childOf(parent: number | string): string | undefined {
 
 /** The child of a keeper; waits for it, as it may just be started. */
 export async function pumpOf(keeper: number | string): Promise<string> {
-  for (let tries = 0; tries < 200; tries++) {
-    const pump = childOf(keeper);
-    if (pump !== undefined) return pump;
-    await sleep(10);
-  }
-  throw new Error(`keeper ${keeper} has no pump`);
+  let pump: string | undefined;
+  await until(
+    () => {
+      pump = childOf(keeper);
+      return pump !== undefined;
+    },
+    () => `a pump of keeper ${keeper}`,
+  );
+  return pump as string;
 }
 
 function statusText(pid: string): string {

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
-import { type StartedProcess, startProcess } from "../process.ts";
+import { type StartedProcess, startProcess, until } from "../process.ts";
 import { CLI, needsKernel, pumpOf, trigger } from "./live.ts";
 
 function statusOf(pid: number): Record<string, string> {
@@ -33,14 +32,13 @@ describe("privileges while running", function () {
     running = await startProcess({
       command: process.execPath,
       args: [CLI, "capture", "--discard"],
-      isReady: () => true,
     });
-    for (let tries = 0; tries < 100 && probe === 0; tries++) {
-      await sleep(50);
-      probe = childrenOf(running.pid).find((pid) => statusOf(pid).Name?.startsWith("runtime-evidenc")) ?? 0;
-    }
+    const said = () => `the probe without privileges: ${running.output().stderr}`;
     // It drops its privileges after attaching.
-    for (let tries = 0; tries < 100 && statusOf(probe).Seccomp !== "2"; tries++) await sleep(50);
+    await until(() => {
+      probe = childrenOf(running.pid).find((pid) => statusOf(pid).Name?.startsWith("runtime-evidenc")) ?? 0;
+      return probe !== 0 && statusOf(probe).Seccomp === "2";
+    }, said);
   });
   after(async () => {
     const exit = await running?.stop();

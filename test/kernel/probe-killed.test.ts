@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { EvidenceRecord } from "../../src/evidence/record.ts";
+import { until } from "../process.ts";
 import { type BackgroundCapture, needsKernel, startCapture, trigger } from "./live.ts";
 
 const run = promisify(execFile);
@@ -51,7 +52,10 @@ describe("a probe that is killed or stopped", function () {
   it("while nothing happens: nothing is lost, and a recording stays whole", async () => {
     const capture = await startCapture(FLOOD);
     await opens("before", 100);
-    await sleep(300);
+    await until(
+      () => capture.written() === 100,
+      () => capture.said(),
+    );
     await killPump(capture);
     await opens("between", 100);
     await opens("after", 100);
@@ -63,10 +67,14 @@ describe("a probe that is killed or stopped", function () {
   it("for good after three new starts, with the books of what came before", async () => {
     const capture = await startCapture(FLOOD);
     await opens("before", 100);
-    for (let kills = 0; kills < 4; kills++) {
+    for (let kills = 1; kills <= 4; kills++) {
       await killPump(capture);
-      await sleep(1000);
+      await until(
+        () => (capture.said().match(/^probe: the pump was killed by signal 9/gm)?.length ?? 0) === kills,
+        () => `kill ${kills}: ${capture.said()}`,
+      );
     }
+    await capture.exited;
     const { code, books, records, stderr } = await capture.stop();
     assert.equal(code, 6, stderr);
     assert.match(stderr, /error: the probe ended with exit code 1: the pump was killed by signal 9/);
@@ -76,7 +84,10 @@ describe("a probe that is killed or stopped", function () {
   it("its keeper alone: the capture goes on, and says what it lacks", async () => {
     const capture = await startCapture(FLOOD);
     process.kill(Number(capture.keeper), "SIGKILL");
-    await sleep(200);
+    await until(
+      () => capture.said().includes("keeper was killed by SIGKILL"),
+      () => capture.said(),
+    );
     await opens("orphaned", 1000);
     const { code, books, records, stderr } = await capture.stop();
     assert.equal(code, 0, stderr);

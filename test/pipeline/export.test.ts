@@ -13,6 +13,7 @@ import {
 } from "../../src/pipeline/export.ts";
 import { fileInput } from "../../src/pipeline/stored-inputs.ts";
 import { closedPort, grpcServer, httpServer, optionsFor } from "../delivery/servers.ts";
+import { until } from "../process.ts";
 import {
   drawRecords,
   FORMS,
@@ -212,9 +213,10 @@ describe("export", function () {
     // Far less than all of it: reading waits, too.
     const limits = { queueBytesMax: 64 * 1024, batchBytesMax: 96 * 1024 };
     const running = await start([input], "http/protobuf", server.port, { lines, ...limits });
-    await delay(300);
-    assert.ok(running.queuedRecords() > 0);
-    assert.match(lines.join("\n"), /http 503.*stay queued/);
+    await until(
+      () => running.queuedRecords() > 0 && /http 503.*stay queued/.test(lines.join("\n")),
+      () => lines.join("\n"),
+    );
     answering = true;
     const { books, stopped } = await ended(running);
     await server.close();
@@ -228,7 +230,10 @@ describe("export", function () {
     const port = await closedPort();
     const limits = { queueBytesMax: 64 * 1024, batchBytesMax: 96 * 1024, shutdownTimeoutMs: 300 };
     const running = await start([input, input], "grpc", port, limits);
-    await delay(300);
+    await until(
+      () => running.queuedRecords() > 0,
+      () => "a record in the queue",
+    );
     const startedMs = performance.now();
     running.stop();
     const { books, stopped } = await ended(running);

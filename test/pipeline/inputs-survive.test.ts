@@ -13,7 +13,7 @@ describe("inputs survive", function () {
   const shell = (command: string) =>
     spawnSync("bash", ["-c", `cd "$3"; ${command}`, "-", process.execPath, CLI, files.path(".")], {
       encoding: "utf8",
-      timeout: 30_000,
+      timeout: 50_000,
     });
 
   before(() => {

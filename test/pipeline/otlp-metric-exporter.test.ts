@@ -18,10 +18,10 @@ function exporterTo(
   const overrides = {
     endpoint: `http://127.0.0.1:${port}`,
     headers: ["authorization=a-secret"],
-    timeoutMs: 300,
+    timeoutMs: 5000,
   };
   const { options } = readOtlpOptions({}, overrides, "metrics");
-  const times = { intervalMs: 1000, timeoutMs: 1000 };
+  const times = { intervalMs: 1000, timeoutMs: 5000 };
   return new OtlpMetricExporter({ otlp: options, ...times, temporality }, (line) => lines.push(line));
 }
 

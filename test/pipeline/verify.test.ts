@@ -92,7 +92,8 @@ function assertIsModel(report: StreamReport, model: ModelReport): void {
   assert.equal(report.gaps.length, report.gapCount);
 }
 
-describe("verify", () => {
+describe("verify", function () {
+  this.timeout(60_000);
   let directory = "";
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "runtime-evidence-verify-"));

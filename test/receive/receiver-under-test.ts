@@ -74,7 +74,7 @@ export function grpc(
     "grpc.default_compression_algorithm": gzip ? 2 : 0,
   });
   return new Promise((resolve) => {
-    const options = { deadline: Date.now() + 5000 };
+    const options = { deadline: Date.now() + 20_000 };
     client.makeUnaryRequest<Buffer, Buffer>(
       path,
       identity,

@@ -5,6 +5,7 @@ import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import type { SendOutcome } from "../../src/delivery/outcome.ts";
 import { createEvidenceLogExporter, RuntimeEvidenceError } from "../../src/index.ts";
 import { ACCEPTED } from "../delivery/sealed.ts";
+import { until } from "../process.ts";
 import { assertBooks, bodies, DOWN, log, logs, numbers, start } from "./exporter-under-test.ts";
 
 describe("the evidence log exporter", () => {
@@ -28,7 +29,10 @@ describe("the evidence log exporter", () => {
     const { exporter, sender, give } = start(async () => ACCEPTED, { batchAgeMaxMs: 20 });
     await give(logs(2));
     assert.equal(sender.sent.length, 0);
-    await sleep(60);
+    await until(
+      () => sender.sent.length > 0,
+      () => "a batch",
+    );
     assert.deepEqual(bodies(sender.sent), numbers(2));
     await exporter.shutdown();
   });
