@@ -27,7 +27,9 @@ export const jsonToken = {
 const { quote, comma, minus, colon, openBracket, backslash, closeBracket, openBrace, closeBrace } = jsonToken;
 
 /** Longest names that are kept; longer ones seldom come again. */
-const nameBytesMax = 48;
+export const nameBytesMax = 48;
+/** Shared, because texts are many and small, and have the same names. */
+const anyNames = new StringTable(nameBytesMax);
 /** Stands for every character beyond ASCII, which JSON has in strings only. */
 const beyondAscii = 0x7f;
 /** What a byte means within a string. */
@@ -53,12 +55,12 @@ export class JsonScanner {
   #hasEscapes = false;
   #isAscii = true;
 
-  /** `names` are the member names that are expected: `name` gives these very strings, which compare fast. */
-  constructor(text: string, names: readonly string[] = []) {
+  /** `names` has the member names that are expected: `name` gives these very strings, which compare fast. */
+  constructor(text: string, names: StringTable = anyNames) {
     this.text = text;
     this.bytes = maskedBytes(text);
     this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
-    this.#names = new StringTable(nameBytesMax, names);
+    this.#names = names;
   }
 
   /** An error about the character at `position`. */
@@ -163,7 +165,7 @@ export class JsonScanner {
     if (this.#hasEscapes) return JSON.parse(this.text.slice(start - 1, end + 1)) as string;
     if (!this.#isAscii) return Buffer.from(this.text.slice(start, end), "utf16le").toString("utf16le");
     return table?.keeps(end - start)
-      ? table.read(this.bytes, start, end)
+      ? table.read(this.bytes, this.#view, start, end)
       : this.bytes.toString("latin1", start, end);
   }
 

@@ -11,9 +11,6 @@ export class StringTable {
   readonly #bytesMax: number;
   readonly #bytes = new Array<ByteWords>(places).fill(noBytes);
   readonly #strings = new Array<string>(places).fill("");
-  #buffer: Buffer = Buffer.alloc(0);
-  /** Of `#buffer`: a DataView reads whole words. */
-  #view = new DataView(this.#buffer.buffer);
 
   /** Strings of more than `bytesMax` bytes are not kept; `known` ones, which are ASCII, are there at once. */
   constructor(bytesMax: number, known: readonly string[] = []) {
@@ -29,25 +26,19 @@ export class StringTable {
     return byteLength <= this.#bytesMax;
   }
 
-  /** The string of `buffer[start, end)`; invalid UTF-8 becomes U+FFFD. */
-  read(buffer: Buffer, start: number, end: number): string {
+  /** The string of `buffer[start, end)`, which `view` shows, too; invalid UTF-8 becomes U+FFFD. */
+  read(buffer: Buffer, view: DataView, start: number, end: number): string {
     const length = end - start;
     if (length === 0) return "";
     if (length > this.#bytesMax) return buffer.toString("utf8", start, end);
     const place = hash(buffer, start, length);
-    if (buffer !== this.#buffer) this.#look(buffer);
     const known = this.#bytes[place] as ByteWords;
-    if (known.byteLength === length && standsAt(known, this.#view, start)) {
+    if (known.byteLength === length && standsAt(known, view, start)) {
       return this.#strings[place] as string;
     }
     const text = buffer.toString("utf8", start, end);
     this.#put(place, buffer.subarray(start, end), text);
     return text;
-  }
-
-  #look(buffer: Buffer): void {
-    this.#buffer = buffer;
-    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
   }
 
   #put(place: number, bytes: Uint8Array, text: string): void {

@@ -4,6 +4,8 @@
  * absent. Read straight from the text: building all of its small objects first takes longer than the rest.
  */
 import { byteWords } from "../evidence/byte-words.ts";
+import { nameBytesMax } from "../evidence/json-scanner.ts";
+import { StringTable } from "../evidence/string-table.ts";
 import type { AnyValue } from "./any-value.ts";
 import type { DecodedAttributes } from "./decoded-attributes.ts";
 import {
@@ -24,7 +26,7 @@ import { JsonReader } from "./json-reader.ts";
 const recordsMax = 100_000;
 
 /** All names, so that those read are these very strings. */
-const memberNames = [
+const memberNames = new StringTable(nameBytesMax, [
   ...["resourceLogs", "resource_logs", "resource", "scopeLogs", "scope_logs", "scope", "logRecords"],
   ...["log_records", "schemaUrl", "schema_url", "name", "version", "attributes", "droppedAttributesCount"],
   ...["dropped_attributes_count", "timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "key", "value"],
@@ -49,7 +51,7 @@ const memberNames = [
   ],
   ...["string_value", "intValue", "int_value", "boolValue", "bool_value", "doubleValue", "double_value"],
   ...["arrayValue", "array_value", "kvlistValue", "kvlist_value", "bytesValue", "bytes_value"],
-];
+]);
 
 /**
  * All records of one ExportLogsServiceRequest or LogsData. Throws `bad-input` with the member and the character
@@ -250,7 +252,7 @@ function learn(reader: JsonReader, key: string, value: AnyValue): void {
   if (name === undefined) return;
   // As writers of compact JSON write it.
   const start = () => Buffer.from(`{"key":${JSON.stringify(key)},"value":{"${name}":`);
-  reader.expected.learn(key, name, value, start);
+  reader.expected.learn(key, name, start);
 }
 
 /** The member of the AnyValue that holds such a value, for the values that are worth expecting. */

@@ -215,7 +215,7 @@ function readRecordAttribute(reader: ProtobufReader, attributes: DecodedAttribut
   if (attribute === undefined || !reader.pass(attribute.start)) {
     const { key, value } = readMembers(reader, { key: "", value: null }, 0);
     attributes.set(key, value);
-    expected.learn(key, "", value, startOf);
+    expected.learn(key, "", startOf);
   } else {
     expected.found(attribute);
     const value = readAnyValue(reader, 0);

@@ -43,30 +43,34 @@ export class ExpectedAttributes {
 
   /** Keeps the value for the next time; whether `same` is to be kept for it, too. */
   keep(attribute: ExpectedAttribute, value: AnyValue, byteLength: number): boolean {
-    const isAgain = value === attribute.value && byteLength <= sameBytesMax;
+    const isShort = byteLength <= sameBytesMax;
+    const isAgain = isShort && value === attribute.value;
     attribute.same = undefined;
-    attribute.value = value;
+    // A long one would be kept for as long as the program runs.
+    attribute.value = isShort ? value : null;
     return isAgain;
   }
 
   /** Says that another attribute stood there, which is expected from now on; `start` gives its bytes. */
-  learn(key: string, kind: string, value: AnyValue, start: (key: string) => Uint8Array): void {
+  learn(key: string, kind: string, start: (key: string) => Uint8Array): void {
     const known = this.#byKey.get(key);
-    const attribute = known?.kind === kind ? known : this.#create(key, kind, value, start);
+    const attribute = known?.kind === kind ? known : this.#create(key, kind, start);
     if (attribute === undefined) return;
     if (this.#last !== undefined) this.#last.next = attribute;
     this.#last = attribute;
   }
 
-  #create(
-    key: string,
-    kind: string,
-    value: AnyValue,
-    start: (key: string) => Uint8Array,
-  ): ExpectedAttribute | undefined {
+  #create(key: string, kind: string, start: (key: string) => Uint8Array): ExpectedAttribute | undefined {
     if (key.length > keyCharactersMax || !plainText.test(key)) return undefined;
     if (this.#byKey.size === attributesMax && !this.#byKey.has(key)) return undefined;
-    const attribute = { key, start: byteWords(start(key)), kind, value, same: undefined, next: undefined };
+    const attribute = {
+      key,
+      start: byteWords(start(key)),
+      kind,
+      value: null,
+      same: undefined,
+      next: undefined,
+    };
     this.#byKey.set(key, attribute);
     return attribute;
   }

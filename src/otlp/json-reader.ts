@@ -22,11 +22,14 @@ const severityLevels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 const doubleText = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
 const base64Text = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
+// Of all texts together, because many are small. Keys and values apart: values that never come again must not push
+// out the keys, which always do.
+const keys = new StringTable(keyBytesMax, ownAttributeKeys);
+const values = new StringTable(valueBytesMax);
+const expected = new ExpectedAttributes();
+
 export class JsonReader extends JsonScanner {
-  /** Keys and values apart: values that never come again must not push out the keys, which always do. */
-  readonly #keys = new StringTable(keyBytesMax, ownAttributeKeys);
-  readonly #values = new StringTable(valueBytesMax);
-  readonly expected = new ExpectedAttributes();
+  readonly expected = expected;
 
   /** The bytes from `start` to here, if they are the text: those of a `JsonScanner` have DEL for what is not ASCII. */
   plainBytes(start: number): Uint8Array | undefined {
@@ -67,13 +70,13 @@ export class JsonReader extends JsonScanner {
 
   stringValue(name: string): string {
     if (this.peek() !== jsonToken.quote) throw this.unlike(name, "a string");
-    return this.string(this.#values);
+    return this.string(values);
   }
 
   /** A string that comes again in every record. */
   key(name: string): string {
     if (this.peek() !== jsonToken.quote) throw this.unlike(name, "a string");
-    return this.string(this.#keys);
+    return this.string(keys);
   }
 
   boolean(name: string): boolean {

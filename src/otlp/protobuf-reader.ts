@@ -16,12 +16,15 @@ export const wireType = { varint: 0, fixed64: 1, delimited: 2, fixed32: 5 } as c
 const keyBytesMax = 48;
 const valueBytesMax = 17;
 
+// Of all messages together, because many are small. Keys and values apart: values that never come again must not
+// push out the keys, which always do.
+const keys = new StringTable(keyBytesMax, ownAttributeKeys);
+const values = new StringTable(valueBytesMax);
+const expected = new ExpectedAttributes();
+
 export class ProtobufReader {
   readonly #buffer: Buffer;
-  /** Keys and values apart: values that never come again must not push out the keys, which always do. */
-  readonly #keys = new StringTable(keyBytesMax, ownAttributeKeys);
-  readonly #values = new StringTable(valueBytesMax);
-  readonly expected = new ExpectedAttributes();
+  readonly expected = expected;
   /** Of `#buffer`: whole words. */
   readonly #view: DataView;
   position = 0;
@@ -139,13 +142,13 @@ export class ProtobufReader {
 
   string(): string {
     const start = this.#take(this.#length());
-    return this.#values.read(this.#buffer, start, this.position);
+    return values.read(this.#buffer, this.#view, start, this.position);
   }
 
   /** A string that comes again in every record. */
   key(): string {
     const start = this.#take(this.#length());
-    return this.#keys.read(this.#buffer, start, this.position);
+    return keys.read(this.#buffer, this.#view, start, this.position);
   }
 
   /** Passes over `count` bytes and returns where they start. */
