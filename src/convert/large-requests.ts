@@ -5,6 +5,7 @@
 
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { jsonSyntax } from "./json-pieces.ts";
+import { hasMoreValues, tooManyValues } from "./json-values.ts";
 import { streamsOf } from "./loki-response.ts";
 import { protobufSyntax } from "./protobuf-pieces.ts";
 import { type PieceLimits, requestPieces } from "./request-pieces.ts";
@@ -15,13 +16,15 @@ export interface MessageLimits {
   readonly messageBytesMax: number;
   /** Largest log record of a request that comes in pieces. */
   readonly recordBytesMax: number;
+  /** Most members and items of a record. */
+  readonly valuesMax: number;
 }
 
 /**
  * Requests up to here are handed on as they are. Protobuf is looked at early, since that costs little and a
  * log record may have two bytes; JSON late, since each of its bytes has to be looked at once more.
  */
-const WHOLE_BYTES = { protobuf: 16 * 1024, json: 16 * 1024 * 1024 };
+const WHOLE_BYTES = { protobuf: 16 * 1024, json: 6 * 1024 * 1024 };
 const PIECE_BYTES = { protobuf: 256 * 1024, json: 1024 * 1024 };
 const PIECE_RECORDS = 4096;
 /** Most entries of a stream of Loki that are decoded at once: an answer is held whole meanwhile. */
@@ -46,7 +49,7 @@ export function* handOn(
       continue;
     }
     if (item.kind !== "compressed" && !isLarge(item)) {
-      ready.push(item);
+      ready.push(withinValues(item, limits.valuesMax));
       continue;
     }
     if (ready.length > 0) yield ready;
@@ -74,8 +77,18 @@ function* inGroups(items: Iterable<StoredItem>): Generator<readonly StoredItem[]
   if (group.length > 0) yield group;
 }
 
-function pieceLimits(encoding: keyof typeof PIECE_BYTES, { recordBytesMax }: MessageLimits): PieceLimits {
-  return { pieceBytesMax: PIECE_BYTES[encoding], pieceRecordsMax: PIECE_RECORDS, recordBytesMax };
+/** A v1 record, or a row of Grafana, unless there is too much in it. */
+function withinValues(item: StoredItem, valuesMax: number): StoredItem {
+  if (item.kind !== "request" || item.encoding === "json" || item.encoding === "protobuf") return item;
+  const { offset, line, body } = item;
+  if (!hasMoreValues(body, valuesMax)) return item;
+  const place = { offset, ...(line !== undefined && { line }) };
+  return { kind: "rejected", ...place, reason: tooManyValues("record", valuesMax), content: body };
+}
+
+function pieceLimits(encoding: keyof typeof PIECE_BYTES, limits: MessageLimits): PieceLimits {
+  const { recordBytesMax, valuesMax } = limits;
+  return { pieceBytesMax: PIECE_BYTES[encoding], pieceRecordsMax: PIECE_RECORDS, recordBytesMax, valuesMax };
 }
 
 function isLarge(item: StoredItem): item is StoredRequest {

@@ -13,6 +13,7 @@ import { gunzip } from "./gunzip.ts";
 import type { InflateLimits } from "./inflate.ts";
 import { JsonDocumentSplitter } from "./json-document.ts";
 import { createJsonLinesSplitter } from "./json-lines.ts";
+import { VALUES_MAX_DEFAULT } from "./json-values.ts";
 import { handOn, type MessageLimits } from "./large-requests.ts";
 import { LINE_BYTES_MAX_DEFAULT } from "./lines.ts";
 import { RawProtobufSplitter } from "./raw-protobuf.ts";
@@ -49,6 +50,11 @@ export interface StoredRequestOptions {
    * {@link LINE_BYTES_MAX_DEFAULT}.
    */
   readonly lineBytesMax?: number;
+  /**
+   * Most members and items of one v1 record, row of Grafana, entry of Loki, or log record of a large OTLP message;
+   * one with more is rejected before they are built. Default {@link VALUES_MAX_DEFAULT}.
+   */
+  readonly valuesMax?: number;
   /** Most bytes to inflate to; reading ends there. Default {@link INFLATED_BYTES_MAX_DEFAULT}. */
   readonly inflatedBytesMax?: number;
 }
@@ -65,7 +71,7 @@ const SPLITTERS: Readonly<Record<StoredFormat, (limits: Limits, layout: JsonLayo
   "otlp-proto": ({ messageBytesMax }) => new RawProtobufSplitter(messageBytesMax),
   loki: ({ messageBytesMax }) => new JsonDocumentSplitter("loki", messageBytesMax),
   "grafana-json": ({ lineBytesMax }, layout) => jsonSplitter("grafana", lineBytesMax, layout),
-  "grafana-csv": ({ lineBytesMax }) => new GrafanaCsvSplitter(lineBytesMax),
+  "grafana-csv": ({ lineBytesMax, valuesMax }) => new GrafanaCsvSplitter(lineBytesMax, valuesMax),
 };
 
 /** What is recognised only to say what to do instead. */
@@ -104,6 +110,7 @@ export async function* readStoredRequests(
     messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
     lineBytesMax,
     recordBytesMax: lineBytesMax,
+    valuesMax: options.valuesMax ?? VALUES_MAX_DEFAULT,
   };
   let isTruncated = false;
   const inflateLimits: InflateLimits = {
