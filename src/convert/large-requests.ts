@@ -10,6 +10,7 @@ import { streamsOf } from "./loki-response.ts";
 import { protobufSyntax } from "./protobuf-pieces.ts";
 import { type PieceLimits, requestPieces } from "./request-pieces.ts";
 import type { CompressedMessage, SplitItem, StoredItem, StoredRequest } from "./stored-item.ts";
+import { tornLine } from "./torn-lines.ts";
 import { unzstdMessage } from "./unzstd.ts";
 
 export interface MessageLimits {
@@ -55,9 +56,11 @@ export function* handOn(
     if (ready.length > 0) yield ready;
     ready = [];
     const whole = item.kind === "compressed" ? decompress(item, limits) : item;
-    if (whole.kind === "request" && isLarge(whole)) {
-      for (const piece of piecesOf(whole, limits)) yield [piece];
-    } else yield [whole];
+    // A torn line would be cut where it is torn, and nothing behind that be found.
+    for (const part of (whole.kind === "request" && tornLine(whole)) || [whole]) {
+      if (part.kind !== "request" || !isLarge(part)) yield [part];
+      else for (const piece of piecesOf(part, limits)) yield [piece];
+    }
   }
   if (ready.length > 0) yield ready;
 }

@@ -88,6 +88,31 @@ function* piecesOf(
   if (open !== undefined) yield { ...whole, body: piece(labels, body, open) };
 }
 
+/** Labels up to here are read once more for each entry. */
+const REPEATED_LABELS_BYTES_MAX = 256 * 1024;
+
+/**
+ * The entries of one stream, each as a stream of its own; behind them what is damaged. Nothing where there are no
+ * two of them.
+ */
+export function singleEntries(stream: StoredRequest): Iterable<StoredItem> | undefined {
+  const { body } = stream;
+  const labels = memberOf(body, 0, "stream");
+  const values = memberOf(body, 0, "values");
+  if (labels === undefined || values === undefined) return undefined;
+  if (labels.end - labels.start > REPEATED_LABELS_BYTES_MAX) return undefined;
+  const [, second] = itemsOf(body, values.start);
+  return second && entriesOf(stream, body.subarray(labels.start, labels.end), values.start);
+}
+
+function* entriesOf(stream: StoredRequest, labels: Buffer, valuesStart: number): Iterable<StoredItem> {
+  const { body } = stream;
+  for (const entry of itemsOf(body, valuesStart)) {
+    if ("reason" in entry) yield rejected(stream, entry.offset, "a stream of Loki with damaged values");
+    else yield { ...stream, body: piece(labels, body, entry) };
+  }
+}
+
 function problemOf(entry: Range | Damage, stream: Buffer, limits: PieceLimits): Damage | undefined {
   if ("reason" in entry) return { offset: entry.offset, reason: "a stream of Loki with damaged values" };
   const { recordBytesMax, valuesMax } = limits;

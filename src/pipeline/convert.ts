@@ -66,10 +66,7 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
     request: ({ encoding, body }, place) => {
       where = place;
       if (encoding === "v1") throw new RuntimeEvidenceError("bad-input", `${place}: ${V1_AS_INPUT}`);
-      takeOrReport(
-        () => rebuilder.take(encoding, body),
-        (reason) => bad(reason, place),
-      );
+      return unreadable(() => rebuilder.take(encoding, body));
     },
     rejected: ({ reason }, place) => bad(reason, place),
     partialTail: ({ bytes }, place) => {
@@ -87,11 +84,13 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
   return { ...rebuilder.counts, ...result, forgotten: rebuilder.forgotten, failure };
 }
 
-function takeOrReport(take: () => void, bad: (reason: string) => void): void {
+/** Why a message could not be read. */
+function unreadable(take: () => void): string | undefined {
   try {
     take();
+    return undefined;
   } catch (error) {
     if (!(error instanceof RuntimeEvidenceError) || error.code !== "bad-input") throw error;
-    bad(error.message);
+    return error.message;
   }
 }

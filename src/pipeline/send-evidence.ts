@@ -73,15 +73,12 @@ function createVisitor(options: SendOptions): InputVisitor {
         throw new RuntimeEvidenceError("bad-input", message);
       }
       const validation = read(body);
-      if (!validation.valid) {
-        leaveOut("invalid", validation.errors.join("; "), place, body);
-        return;
-      }
+      if (!validation.valid) return validation.errors.join("; ");
       const { record } = validation;
       const refusal = encoder.refusal(record, body.length);
       if (refusal !== undefined) {
         leaveOut("refused", refusal, place, body);
-        return;
+        return undefined;
       }
       if (body.length > TEXT_BYTES_SMALL) outlet.makeRoom(body.length * GROWTH_MAX + RECORD_BYTES_BASE);
       const next = outlet.next(eventTypes.indexOf(record.event.type));
@@ -89,6 +86,7 @@ function createVisitor(options: SendOptions): InputVisitor {
       encoder.encode(outlet.builder, record, encoder.numbersByPlace ? counts.read : next);
       counts.encoded++;
       outlet.grown();
+      return undefined;
     },
     rejected: ({ reason, content }, place) => leaveOut("invalid", reason, place, content),
     partialTail: ({ bytes }, place) => report(`${place}: ${partialTailText(bytes)}`),

@@ -2,6 +2,7 @@
  * Reads what is stored in files, one input after the other: what can't be read is reported, and the rest goes on.
  */
 import { openByteSource } from "../convert/byte-source.ts";
+import { salvage } from "../convert/salvage.ts";
 import type { PartialTail, RejectedMessage, StoredItem, StoredRequest } from "../convert/stored-item.ts";
 import { readStoredRequests, type StoredFormat } from "../convert/stored-requests.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
@@ -27,8 +28,11 @@ export interface Reading {
 
 /** What to do with what the inputs hold. What these methods throw ends the reading. */
 export interface InputVisitor {
-  /** May give the input up, and only that, with a RuntimeEvidenceError `bad-input`. */
-  request(item: StoredRequest, place: string): void;
+  /**
+   * Returns why a message can't be read, having taken nothing of it: then it is rejected, or its parts are requests
+   * and rejected. May give the input up, and only that, with a RuntimeEvidenceError `bad-input`.
+   */
+  request(item: StoredRequest, place: string): string | undefined;
   /** A message that is none. */
   rejected(item: RejectedMessage, place: string): void;
   /** The input ends within a message. */
@@ -133,19 +137,28 @@ function visitItems(
   visitor: InputVisitor,
 ): RuntimeEvidenceError | undefined {
   for (const item of items) {
-    const place = item.line === undefined ? `${name}: byte ${item.offset}` : `${name}:${item.line}`;
-    if (item.kind === "rejected") visitor.rejected(item, place);
-    else if (item.kind === "partial-tail") visitor.partialTail(item, place);
-    else {
-      try {
-        visitor.request(item, place);
-      } catch (thrown) {
-        if (thrown instanceof RuntimeEvidenceError && thrown.code === "bad-input") return thrown;
-        throw thrown;
-      }
+    try {
+      visitItem(name, item, visitor, true);
+    } catch (thrown) {
+      if (thrown instanceof RuntimeEvidenceError && thrown.code === "bad-input") return thrown;
+      throw thrown;
     }
   }
   return undefined;
+}
+
+function visitItem(name: string, item: StoredItem, visitor: InputVisitor, isWhole: boolean): void {
+  const place = item.line === undefined ? `${name}: byte ${item.offset}` : `${name}:${item.line}`;
+  if (item.kind !== "request") {
+    if (item.kind === "rejected") visitor.rejected(item, place);
+    else visitor.partialTail(item, place);
+    return;
+  }
+  const reason = visitor.request(item, place);
+  if (reason === undefined) return;
+  const parts = isWhole ? salvage(item) : undefined;
+  if (parts !== undefined) for (const part of parts) visitItem(name, part, visitor, false);
+  else visitor.rejected({ ...item, kind: "rejected", reason, content: item.body }, place);
 }
 
 /** What is said of an input that ends within a message, which is normal for a file that is still written. */

@@ -55,11 +55,12 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
     options.report(`${place}: ${reason}`);
   };
   const visitor: InputVisitor = {
-    request: ({ encoding, body }, place) => {
+    request: ({ encoding, body }) => {
       if (encoding === "v1") throw new RuntimeEvidenceError("bad-input", NO_STREAMS);
       const identities = identifyAll(encoding, body);
-      if (typeof identities === "string") bad(place, identities);
-      else for (const identity of identities) verifier.take(identity);
+      if (typeof identities === "string") return identities;
+      for (const identity of identities) verifier.take(identity);
+      return undefined;
     },
     rejected: ({ reason }, place) => bad(place, reason),
     partialTail: ({ bytes }, place) => {
