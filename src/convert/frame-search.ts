@@ -37,7 +37,8 @@ export class FrameSearch {
    * of a message on, which is at `position`; nothing where it takes more bytes.
    */
   next(chunk: Buffer, isEnd: boolean): Buffer | undefined {
-    const bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+    const isMore = chunk.length > 0 && this.#bytes.length > 0;
+    const bytes = isMore ? Buffer.concat([this.#bytes, chunk]) : chunk.length > 0 ? chunk : this.#bytes;
     let index = 0;
     let found: boolean | undefined = false;
     for (; index + PREFIX_BYTES < bytes.length; index++) {

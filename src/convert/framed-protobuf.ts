@@ -31,6 +31,8 @@ const EMPTY = Buffer.alloc(0);
 /** How many bytes of messages are searched again, at most, for each byte of the input, and to start with. */
 const SEARCHES_MAX = 4;
 const SEARCHED_BYTES_BASE = 1024 * 1024;
+/** Largest message that is searched, since it is in memory twice meanwhile; behind larger ones it is searched, too. */
+const SEARCH_BYTES_MAX = 32 * 1024 * 1024;
 const NO_MESSAGE = "no whole message";
 /** Empty messages may be the first bytes of a length. */
 const ZEROS = Buffer.alloc(PREFIX_BYTES - 1);
@@ -162,6 +164,7 @@ export class FramedProtobufSplitter implements MessageSplitter {
   }
 
   #maySearch(byteCount: number): boolean {
+    if (byteCount > SEARCH_BYTES_MAX) return false;
     return this.#searchedBytes + byteCount <= SEARCHES_MAX * this.#frameOffset + SEARCHED_BYTES_BASE;
   }
 
