@@ -90,6 +90,16 @@ export function sniffJson(head: Buffer, isAll: boolean): SniffedJson | undefined
   return { format: formatOf(object), layout };
 }
 
+/** What the JSON is that starts with `head`, where its first line alone says so: an object and nothing else. */
+export function sniffFirstLine(head: Buffer): SniffedJson | undefined {
+  const start = firstInk(head, 0);
+  const newline = head.indexOf(NEWLINE, start);
+  if (newline === -1 || head[start] !== OPEN_BRACE) return undefined;
+  const line = head.subarray(0, newline + 1);
+  const sniffed = sniffJson(line, false);
+  return readObject(line, start).end === -1 ? undefined : sniffed;
+}
+
 /** The format of a first line in which a message is torn, and another one behind it. */
 function tornFormat(head: Buffer, start: number, isAll: boolean): JsonFormat | undefined {
   const newline = head.indexOf(NEWLINE, start);

@@ -18,7 +18,16 @@ import { handOn, type MessageLimits } from "./large-requests.ts";
 import { LINE_BYTES_MAX_DEFAULT } from "./lines.ts";
 import { RawProtobufSplitter } from "./raw-protobuf.ts";
 import { ReadAhead } from "./read-ahead.ts";
-import { type Compression, SNIFF_BYTES, SNIFF_BYTES_MAX, sniffCompression, sniffFormat } from "./sniff.ts";
+import {
+  type Compression,
+  MAGIC_BYTES,
+  SNIFF_BYTES,
+  SNIFF_BYTES_MAX,
+  type Sniffed,
+  sniffCompression,
+  sniffEarly,
+  sniffFormat,
+} from "./sniff.ts";
 import type { JsonLayout } from "./sniff-json.ts";
 import type { MessageSplitter, StoredEncoding, StoredItem } from "./stored-item.ts";
 import { unzstd } from "./unzstd.ts";
@@ -122,11 +131,11 @@ export async function* readStoredRequests(
   const stored = openByteSource(source);
   try {
     let bytes = new ReadAhead(stored);
-    const compression = sniffCompression(await bytes.head(SNIFF_BYTES));
+    const compression = sniffCompression(await bytes.head(MAGIC_BYTES));
     if (compression !== undefined) {
       bytes = new ReadAhead(DECOMPRESSORS[compression](bytes.all(), inflateLimits));
     }
-    const isEmpty = (await bytes.head(SNIFF_BYTES)).length === 0;
+    const isEmpty = (await bytes.head(1)).length === 0;
     const splitter = isEmpty ? undefined : await chooseSplitter(bytes, options.from ?? "auto", limits);
     yield* split(bytes.all(), splitter, limits, () => isTruncated);
   } finally {
@@ -139,17 +148,19 @@ async function chooseSplitter(
   from: StoredFormat | "auto",
   limits: Limits,
 ): Promise<MessageSplitter> {
-  const second = sniffCompression(await bytes.head(SNIFF_BYTES));
+  const second = sniffCompression(await bytes.head(MAGIC_BYTES));
   if (second !== undefined)
     throw badFormat(`the input is compressed twice (${second} inside): uncompress it first`);
-  let sniffed: ReturnType<typeof sniffFormat>;
+  const { messageBytesMax } = limits;
+  let sniffed: Sniffed | undefined;
+  await bytes.head(SNIFF_BYTES, (head) => {
+    sniffed = sniffEarly(head, messageBytesMax);
+    return sniffed !== undefined;
+  });
   for (let byteCount = SNIFF_BYTES; sniffed === undefined; byteCount *= 4) {
     const head = await bytes.head(byteCount);
-    sniffed = sniffFormat(
-      head,
-      limits.messageBytesMax,
-      head.length < byteCount || byteCount >= SNIFF_BYTES_MAX,
-    );
+    const isAll = head.length < byteCount || byteCount >= SNIFF_BYTES_MAX;
+    sniffed = sniffFormat(head, messageBytesMax, isAll);
   }
   const format = from === "auto" ? sniffed.format : from;
   if (format === undefined) {
