@@ -90,6 +90,11 @@ export function sniffJson(head: Buffer, isAll: boolean): SniffedJson | undefined
   return { format: formatOf(object), layout };
 }
 
+/** What a JSON object is about. */
+export function formatOfObject(object: Buffer): JsonFormat | undefined {
+  return formatOf(readObject(object.subarray(0, SNIFF_JSON_BYTES_MAX), 0));
+}
+
 /** What the JSON is that starts with `head`, where its first line alone says so: an object and nothing else. */
 export function sniffFirstLine(head: Buffer): SniffedJson | undefined {
   const start = firstInk(head, 0);

@@ -16,6 +16,7 @@ import { createJsonLinesSplitter } from "./json-lines.ts";
 import { VALUES_MAX_DEFAULT } from "./json-values.ts";
 import { handOn, type MessageLimits } from "./large-requests.ts";
 import { LINE_BYTES_MAX_DEFAULT } from "./lines.ts";
+import { NamedFormat } from "./named-format.ts";
 import { RawProtobufSplitter } from "./raw-protobuf.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import {
@@ -107,8 +108,8 @@ const DECOMPRESSORS: Readonly<
  * most one message; a large one of OTLP comes as several requests that together mean the same. An empty
  * input has no messages.
  * Throws `RuntimeEvidenceError`: `not-found` or `io` where the source can't be read, `bad-input` where its
- * format is none of the known ones or its compression is damaged, `limit` at `inflatedBytesMax`. Whatever
- * was read before came out before.
+ * format is none of the known ones, or another one than `from` and no message is of that, or its compression is
+ * damaged, `limit` at `inflatedBytesMax`. Whatever was read before came out before.
  */
 export async function* readStoredRequests(
   source: ByteSource,
@@ -135,9 +136,16 @@ export async function* readStoredRequests(
     if (compression !== undefined) {
       bytes = new ReadAhead(DECOMPRESSORS[compression](bytes.all(), inflateLimits));
     }
-    const isEmpty = (await bytes.head(1)).length === 0;
-    const splitter = isEmpty ? undefined : await chooseSplitter(bytes, options.from ?? "auto", limits);
-    yield* split(bytes.all(), splitter, limits, () => isTruncated);
+    if ((await bytes.head(1)).length === 0) {
+      if (isTruncated) yield [{ kind: "partial-tail", offset: 0, bytes: 0 }];
+      return;
+    }
+    const { splitter, named } = await chooseSplitter(bytes, options.from ?? "auto", limits);
+    for await (const items of split(bytes.all(), splitter, limits, () => isTruncated)) {
+      named?.see(items);
+      yield items;
+    }
+    named?.end();
   } finally {
     await stored.return();
   }
@@ -147,7 +155,7 @@ async function chooseSplitter(
   bytes: ReadAhead,
   from: StoredFormat | "auto",
   limits: Limits,
-): Promise<MessageSplitter> {
+): Promise<{ readonly splitter: MessageSplitter; readonly named: NamedFormat | undefined }> {
   const second = sniffCompression(await bytes.head(MAGIC_BYTES));
   if (second !== undefined)
     throw badFormat(`the input is compressed twice (${second} inside): uncompress it first`);
@@ -168,7 +176,11 @@ async function chooseSplitter(
     throw badFormat(`the input is no stored logs or evidence; if it is, name its format: ${formats}`);
   }
   if (format === "grafana-text" || format === "utf-16") throw badFormat(REFUSALS[format]);
-  return SPLITTERS[format](limits, sniffed.layout);
+  const { format: found = format, layout } = sniffed;
+  return {
+    splitter: SPLITTERS[format](limits, layout),
+    named: found === format ? undefined : new NamedFormat(format, found),
+  };
 }
 
 function badFormat(message: string): RuntimeEvidenceError {
@@ -177,16 +189,16 @@ function badFormat(message: string): RuntimeEvidenceError {
 
 async function* split(
   source: AsyncIterable<Buffer>,
-  splitter: MessageSplitter | undefined,
+  splitter: MessageSplitter,
   limits: MessageLimits,
   isTruncated: () => boolean,
 ): AsyncGenerator<readonly StoredItem[], void, undefined> {
   let offset = 0;
   for await (const chunk of source) {
     offset += chunk.length;
-    yield* inTurns(handOn(splitter?.push(chunk) ?? [], limits));
+    yield* inTurns(handOn(splitter.push(chunk), limits));
   }
-  const last = splitter?.end() ?? [];
+  const last = splitter.end();
   yield* inTurns(handOn(last, limits));
   // Where a compressed input is cut, something is missing even if what is there ends with a whole message.
   const hasTail = last.some(({ kind }) => kind === "partial-tail");
