@@ -7,6 +7,7 @@ import { eventTypes } from "../otlp/mapping.ts";
 import { createEvidenceReader, oneLine } from "./evidence-reader.ts";
 import type { LineWriter } from "./line-writer.ts";
 import type { RecordEncoder } from "./record-encoder.ts";
+import { RejectedLines } from "./rejected-lines.ts";
 import type { RequestOutlet } from "./request-outlet.ts";
 import {
   type InputProgress,
@@ -35,6 +36,8 @@ export interface SendOptions {
   outlet: RequestOutlet;
   /** Gets the records that are not sent, one a line, as they were. */
   rejects?: LineWriter | undefined;
+  /** Most records of an input that are not sent to name. Default {@link REJECTED_SHOWN_DEFAULT}. */
+  rejectedShownMax?: number | undefined;
   report: (line: string) => void;
   /** Ends the reading. */
   signal?: AbortSignal | undefined;
@@ -58,15 +61,17 @@ export function sendEvidence(options: SendOptions): Promise<RuntimeEvidenceError
 function createVisitor(options: SendOptions): InputVisitor {
   const { counts, encoder, outlet, rejects, report, signal } = options;
   const read = createEvidenceReader();
+  const rejected = new RejectedLines(report, options.rejectedShownMax);
   const leaveOut = (why: "invalid" | "refused", reason: string, place: string, text?: Buffer): void => {
     counts.read++;
     counts[why]++;
-    report(`${place}: ${reason}`);
+    rejected.line(`${place}: ${reason}`);
     if (text === undefined || rejects === undefined) return;
     rejects.bytes(oneLine(text));
     rejects.line("");
   };
   return {
+    begin: (input) => rejected.begin(input),
     request: ({ encoding, body }, place) => {
       if (encoding !== "v1") {
         const message = `${place}: these are stored log records, not v1; "runtime-evidence convert" makes v1 of them`;

@@ -4,7 +4,11 @@
 import { openByteSource } from "../convert/byte-source.ts";
 import { salvage } from "../convert/salvage.ts";
 import type { PartialTail, RejectedMessage, StoredItem, StoredRequest } from "../convert/stored-item.ts";
-import { readStoredRequests, type StoredFormat } from "../convert/stored-requests.ts";
+import {
+  readStoredRequests,
+  type StoredFormat,
+  type StoredRequestOptions,
+} from "../convert/stored-requests.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 
 /** Something to read messages from. */
@@ -18,6 +22,9 @@ export interface StoredInput {
   open(reading: Reading): AsyncIterable<readonly StoredItem[]>;
 }
 
+/** Of one message or record; see `StoredRequestOptions`. */
+export type StoredLimits = Pick<StoredRequestOptions, "lineBytesMax" | "messageBytesMax" | "valuesMax">;
+
 /** What whoever reads an input wants to know and to say. */
 export interface Reading {
   /** Told of each piece read from where it is stored. */
@@ -28,6 +35,8 @@ export interface Reading {
 
 /** What to do with what the inputs hold. What these methods throw ends the reading. */
 export interface InputVisitor {
+  /** What comes next is of this input. */
+  begin?(input: string): void;
   /**
    * Returns why a message can't be read, having taken nothing of it: then it is rejected, or its parts are requests
    * and rejected. May give the input up, and only that, with a RuntimeEvidenceError `bad-input`.
@@ -58,6 +67,7 @@ export function startProgress(inputs: readonly StoredInput[]): InputProgress {
 export function fileInput(
   { path, sizeBytes }: { readonly path: string; readonly sizeBytes: number | undefined },
   from: StoredFormat | "auto",
+  limits: StoredLimits = {},
 ): StoredInput {
   const isStdin = path === "-";
   return {
@@ -66,7 +76,7 @@ export function fileInput(
     path,
     open: ({ onBytes, signal }) => {
       if (isStdin) signal?.addEventListener("abort", () => process.stdin.destroy(), { once: true });
-      return readStoredRequests(counted(isStdin ? process.stdin : path, onBytes), { from });
+      return readStoredRequests(counted(isStdin ? process.stdin : path, onBytes), { ...limits, from });
     },
   };
 }
@@ -92,6 +102,7 @@ export async function visitInputs(
 ): Promise<RuntimeEvidenceError | undefined> {
   let failure: RuntimeEvidenceError | undefined;
   for (const input of inputs) {
+    visitor.begin?.(input.name);
     const thrown = await visitInput(input, visitor, options);
     if (options.signal?.aborted) return failure;
     if (thrown === undefined) continue;
