@@ -25,7 +25,12 @@ export interface MessageLimits {
  * Requests up to here are handed on as they are. Protobuf is looked at early, since that costs little and a
  * log record may have two bytes; JSON late, since each of its bytes has to be looked at once more.
  */
-const WHOLE_BYTES = { protobuf: 16 * 1024, json: 6 * 1024 * 1024 };
+const WHOLE_BYTES = { protobuf: 16 * 1024, json: 12 * 1024 * 1024 };
+/** JSON of more bytes is looked at for maps: an empty one takes 19 bytes, and 270 once it is decoded. */
+const MAPS_BYTES_MIN = 6 * 1024 * 1024;
+const MAPS_MAX = 200_000;
+/** What a map takes to write: its name, or an escape in that. Both are found at the speed of memory. */
+const MAP_SIGNS = ['"kvlist', "\\u"].map((sign) => Buffer.from(sign));
 const PIECE_BYTES = { protobuf: 256 * 1024, json: 1024 * 1024 };
 const PIECE_RECORDS = 4096;
 /** Most entries of a stream of Loki that are decoded at once: an answer is held whole meanwhile. */
@@ -97,7 +102,20 @@ function pieceLimits(encoding: keyof typeof PIECE_BYTES, limits: MessageLimits):
 function isLarge(item: StoredItem): item is StoredRequest {
   if (item.kind !== "request") return false;
   const { encoding, body } = item;
-  return (encoding === "protobuf" || encoding === "json") && body.length > WHOLE_BYTES[encoding];
+  if (encoding !== "protobuf" && encoding !== "json") return false;
+  return body.length > WHOLE_BYTES[encoding] || (encoding === "json" && hasManyMaps(body));
+}
+
+function hasManyMaps(json: Buffer): boolean {
+  if (json.length <= MAPS_BYTES_MIN) return false;
+  let count = 0;
+  for (const sign of MAP_SIGNS) {
+    for (let at = json.indexOf(sign); at !== -1; at = json.indexOf(sign, at + 1)) {
+      count++;
+      if (count > MAPS_MAX) return true;
+    }
+  }
+  return false;
 }
 
 function* piecesOf(

@@ -196,6 +196,19 @@ export const hostileInputs: Readonly<Record<string, HostileInput>> = {
     says: /^0 records, 2 log records of others passed over$/m,
     exitCode: 0,
   },
+  "log records of many small maps in JSON, some spelt with escapes": {
+    *chunks() {
+      yield Buffer.from(jsonHead);
+      for (const name of ["kvlistValue", "kvlist_value", "\\u006bvlistValue"]) {
+        yield Buffer.from(`,{"body":{"arrayValue":{"values":[{}`);
+        yield Buffer.from(`,{"${name}":{}}`.repeat((3.6 * MIB) / (name.length + 8)));
+        yield Buffer.from("]}}}");
+      }
+      yield Buffer.from(jsonTail);
+    },
+    says: /standard input:1: log record has more than 100000 members and items/,
+    exitCode: 3,
+  },
   "a residual of many small values": {
     *chunks() {
       const json = `{"a":[[]${",[]".repeat((4 * MIB - 1000) / 3)}]}`;
