@@ -41,7 +41,10 @@ class Walk {
   /** Walks the message of level `depth` from the position up to `end`, or to the end of the bytes. */
   fits(end: number, depth: number): boolean {
     const childTag = CHILD_TAGS[depth];
-    if (depth === DEPTH_OF_RECORD) this.records++;
+    if (depth === DEPTH_OF_RECORD) {
+      this.records++;
+      this.#passShortFields(end);
+    }
     while (this.#position < end && this.#position < this.#bytes.length) {
       this.fields++;
       if (this.fields > this.#fieldsMax) return false;
@@ -56,6 +59,23 @@ class Walk {
       this.#position = next;
     }
     return true;
+  }
+
+  /** Passes over fields with a length, tag and length of one byte each: most of what there is, many times as fast. */
+  #passShortFields(end: number): void {
+    const bytes = this.#bytes;
+    let position = this.#position;
+    for (let left = this.#fieldsMax - this.fields; left > 0; left--) {
+      const tag = bytes[position] as number;
+      const size = bytes[position + 1] as number;
+      const isShort = (tag & 0x87) === 2 && tag >= 8 && size < 0x80;
+      const isFixed = (tag & 0x87) === 1 && tag >= 8;
+      const next = isFixed ? position + 9 : position + 2 + size;
+      if (!(isShort || isFixed) || next > end) break;
+      position = next;
+      this.fields++;
+    }
+    this.#position = position;
   }
 
   /** Bytes of a field behind its tag and length; a varint is passed over and has none. */
