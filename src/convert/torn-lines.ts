@@ -28,6 +28,8 @@ const OPEN_BRACE = 0x7b;
 const BEHIND_MEMBERS = Buffer.from(",]}");
 /** How often the bytes of a line are looked at, at most; a line torn once takes two. */
 const PASSES_MAX = 8;
+/** Most parts of a line; behind them all of it counts as torn. */
+const PARTS_MAX = 1000;
 
 /** A part of a line: whole messages, and what is between them. */
 export type LinePart = StoredRequest | RejectedMessage;
@@ -77,7 +79,7 @@ function partsOf(item: StoredRequest, line: Line): LinePart[] {
   const parts: LinePart[] = [];
   let tornStart = 0;
   let at = 0;
-  while (at < line.end) {
+  while (at < line.end && parts.length < PARTS_MAX) {
     const end = line.messageEnd(at);
     if (end === -1) {
       at = line.nextStart(at);

@@ -170,6 +170,15 @@ export const hostileInputs: Readonly<Record<string, HostileInput>> = {
     says: /standard input:1: .*more than 100000 log records in one request at character \d+/,
     exitCode: 3,
   },
+  "up to 60 MiB of messages on one line, none of them whole": {
+    *chunks(totalBytes) {
+      yield Buffer.from(`{"resourceLogs":[]}\n`);
+      yield* repeat(Buffer.from(`{"resourceLogs"}`.repeat(MIB / 16)), Math.min(totalBytes, 60 * MIB));
+      yield Buffer.from("\n");
+    },
+    says: /standard input: more is rejected, which is only counted from here on/,
+    exitCode: 3,
+  },
   "a v1 record of many small values": {
     *chunks() {
       yield Buffer.from(`{"ts_ns":1,"event":{"a":[[]`);
