@@ -77,6 +77,7 @@ async function runConvert(paths: string[], flags: ConvertFlags, screen: Progress
       encoding: resolveEncoding(flags),
       output,
       rejects,
+      rejectedShownMax: flags.showRejected,
       report,
       onStart: (progress, counts) => screen.watch(progress, () => counts.read),
     });
@@ -88,6 +89,8 @@ async function runConvert(paths: string[], flags: ConvertFlags, screen: Progress
     rejects,
     withExtensions: flags.extensions === true,
     keepDuplicates: flags.keepDuplicates === true,
+    valuesMax: flags.valuesMax,
+    rejectedShownMax: flags.showRejected,
     report,
     onStart: (progress, counts) => screen.watch(progress, () => counts.written),
   });

@@ -11,13 +11,14 @@ import { fileInput } from "../pipeline/stored-inputs.ts";
 import { addDeliveryOptions, type DeliveryFlags, resolveDelivery, resolveOtlp } from "./delivery-options.ts";
 import { addEncodingOptions, type EncodingFlags, resolveEncoding } from "./encoding-options.ts";
 import { EXIT_BAD_INPUT, EXIT_DELIVERY_FAILED, EXIT_OK, exitCodeOf } from "./exit-code.ts";
+import { addLimitOptions, type LimitFlags, resolveLimits } from "./input-options.ts";
 import type { SetExitCode } from "./program.ts";
 import { type ProgressLine, startProgressLine } from "./progress-line.ts";
 import { parseDurationMs } from "./quantity.ts";
 import { handleSignals } from "./signals.ts";
 import { addTelemetryOptions, observeRun, type TelemetryFlags } from "./telemetry-options.ts";
 
-interface ExportFlags extends DeliveryFlags, EncodingFlags, TelemetryFlags {
+interface ExportFlags extends DeliveryFlags, EncodingFlags, LimitFlags, TelemetryFlags {
   from: "auto" | "v1";
   rejects?: string;
   shutdownTimeout?: number;
@@ -37,7 +38,7 @@ export function exportCommand(setExitCode: SetExitCode): Command {
         .default("auto"),
     )
     .option("--rejects <file>", "keep the records here that are not sent");
-  addTelemetryOptions(addEncodingOptions(addDeliveryOptions(command)));
+  addTelemetryOptions(addEncodingOptions(addDeliveryOptions(addLimitOptions(command))));
   return command
     .option(
       "--shutdown-timeout <duration>",
@@ -70,13 +71,15 @@ Examples:
 
 async function runExport(paths: string[], flags: ExportFlags, screen: ProgressLine): Promise<number> {
   const otlp = resolveOtlp(flags, screen.print);
-  const inputs = (await expandInputs(paths)).map((file) => fileInput(file, flags.from));
+  const limits = resolveLimits(flags);
+  const inputs = (await expandInputs(paths)).map((file) => fileInput(file, flags.from, limits));
   const observed = await observeRun("export", flags, otlp, screen.print);
   const running = await startExport({
     inputs,
     otlp,
     encoding: resolveEncoding(flags),
     rejects: flags.rejects,
+    rejectedShownMax: flags.showRejected,
     delivery: { ...resolveDelivery(flags), onAttempt: observed.onAttempt },
     shutdownTimeoutMs: flags.shutdownTimeout,
     report: screen.print,

@@ -1,17 +1,72 @@
 /**
  * What the commands that read stored logs read: files, or a running Loki.
  */
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { expandInputs } from "../convert/input-files.ts";
 import { STORED_FORMATS, type StoredFormat } from "../convert/stored-requests.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { lokiInput } from "../pipeline/loki-input.ts";
-import { fileInput, type StoredInput } from "../pipeline/stored-inputs.ts";
+import { REJECTED_SHOWN_DEFAULT } from "../pipeline/rejected-lines.ts";
+import { fileInput, type StoredInput, type StoredLimits } from "../pipeline/stored-inputs.ts";
 import { addLokiOptions, type LokiFlags, resolveLoki } from "./loki-options.ts";
+import { parseCount, parseSizeBytes } from "./quantity.ts";
+
+/** Values of the options added by `addLimitOptions`. */
+export interface LimitFlags {
+  lineBytesMax?: number;
+  messageBytesMax?: number;
+  valuesMax?: number;
+  showRejected: number;
+}
 
 /** Values of the options added by `addInputOptions`. */
-export interface InputFlags extends LokiFlags {
+export interface InputFlags extends LokiFlags, LimitFlags {
   from: StoredFormat | "auto";
+}
+
+/** Text of more bytes is beyond what V8 can have in one string. */
+const MESSAGE_BYTES_LIMIT = 256 * 1024 * 1024;
+const MESSAGE_BYTES_LEAST = 1024;
+
+/** Adds the limits of what is read. */
+export function addLimitOptions(command: Command): Command {
+  return command
+    .option(
+      "--line-bytes-max <size>",
+      "longest v1 record, row of Grafana, or log record of a large message; longer ones are rejected (default: 4MiB)",
+      parseMessageBytes,
+    )
+    .option(
+      "--message-bytes-max <size>",
+      "longest OTLP message or answer of Loki; longer ones are passed over (default: 64MiB)",
+      parseMessageBytes,
+    )
+    .option(
+      "--values-max <count>",
+      "most members and items of one record; one with more is rejected (default: 100000)",
+      parseCount(1),
+    )
+    .option(
+      "--show-rejected <count>",
+      "rejected records and messages to name per input; others are only counted",
+      parseCount(0),
+      REJECTED_SHOWN_DEFAULT,
+    );
+}
+
+function parseMessageBytes(text: string): number {
+  const bytes = parseSizeBytes(text);
+  if (bytes >= MESSAGE_BYTES_LEAST && bytes <= MESSAGE_BYTES_LIMIT) return bytes;
+  throw new InvalidArgumentError("a size from 1KiB to 256MiB is needed.");
+}
+
+/** The limits that were given. */
+export function resolveLimits({ lineBytesMax, messageBytesMax, valuesMax }: LimitFlags): StoredLimits {
+  return {
+    ...(lineBytesMax !== undefined && { lineBytesMax }),
+    ...(messageBytesMax !== undefined && { messageBytesMax }),
+    ...(valuesMax !== undefined && { valuesMax }),
+  };
 }
 
 /** Adds the argument and the options. */
@@ -26,7 +81,7 @@ export function addInputOptions(command: Command): Command {
         .choices(["auto", ...STORED_FORMATS])
         .default("auto"),
     );
-  return addLokiOptions(command);
+  return addLokiOptions(addLimitOptions(command));
 }
 
 /** What to read, in order. Throws `usage` where there is nothing, or both files and a Loki. */
@@ -36,10 +91,11 @@ export async function openInputs(
   report: (line: string) => void,
 ): Promise<StoredInput[]> {
   const loki = resolveLoki(flags, report);
+  const limits = resolveLimits(flags);
   if (loki !== undefined) {
-    if (paths.length === 0) return [lokiInput(loki)];
+    if (paths.length === 0) return [lokiInput(loki, limits)];
     throw new RuntimeEvidenceError("usage", "--loki-url reads no files: give one or the other");
   }
   if (paths.length === 0) throw new RuntimeEvidenceError("usage", "name files to read, or --loki-url");
-  return (await expandInputs(paths)).map((file) => fileInput(file, flags.from));
+  return (await expandInputs(paths)).map((file) => fileInput(file, flags.from, limits));
 }

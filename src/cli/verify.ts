@@ -68,6 +68,7 @@ async function runVerify(paths: string[], flags: VerifyFlags): Promise<number> {
     gapsShownMax: flags.showGaps,
     gapsMax: flags.gapsMax,
     streamsMax: flags.streamsMax,
+    rejectedShownMax: flags.showRejected,
     report: screen.print,
     onStart: (counts) => screen.watch(progress, () => counts.read),
   }).finally(() => screen.end());

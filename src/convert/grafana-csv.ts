@@ -7,6 +7,7 @@ import { isUtf8 } from "node:buffer";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { parseEvidenceJson, stringifyEvidence } from "../evidence/json.ts";
 import type { JsonValue } from "../evidence/record.ts";
+import { hasMoreValues, VALUE_BYTES_MIN } from "./json-values.ts";
 import { type MessageSplitter, overLimitReason, type StoredItem } from "./stored-item.ts";
 
 const NEWLINE = 0x0a;
@@ -31,6 +32,7 @@ interface Header {
 /** Makes of each row what Grafana's download as JSON would have. A row that is none is rejected. */
 export class GrafanaCsvSplitter implements MessageSplitter {
   readonly #rowBytesMax: number;
+  readonly #valuesMax: number;
   #header: Header | undefined;
   /** Kept bytes of the open row; empty once it is over the limit. */
   #parts: Buffer[] = [];
@@ -41,8 +43,9 @@ export class GrafanaCsvSplitter implements MessageSplitter {
   #line = 1;
   #newlinesInRow = 0;
 
-  constructor(rowBytesMax: number) {
+  constructor(rowBytesMax: number, valuesMax: number) {
     this.#rowBytesMax = rowBytesMax;
+    this.#valuesMax = valuesMax;
   }
 
   push(chunk: Buffer): StoredItem[] {
@@ -98,7 +101,7 @@ export class GrafanaCsvSplitter implements MessageSplitter {
     const cells = readCells(text, this.#header.delimiter);
     const { length } = this.#header.names;
     if (cells.length !== length) return this.#rejected(`row has ${cells.length} values and not ${length}`);
-    const row = toRow(this.#header, cells);
+    const row = toRow(this.#header, cells, this.#valuesMax);
     if (row instanceof RuntimeEvidenceError) return this.#rejected(`labels of the row: ${row.message}`);
     const body = Buffer.from(stringifyEvidence(row));
     return { kind: "request", encoding: "grafana", body, offset: this.#offset, line: this.#line };
@@ -126,13 +129,17 @@ export class GrafanaCsvSplitter implements MessageSplitter {
 }
 
 /** An empty cell is a label that the row does not have: Loki keeps no empty ones. */
-function toRow({ names, time, line }: Header, cells: readonly string[]): JsonValue | RuntimeEvidenceError {
+function toRow(
+  { names, time, line }: Header,
+  cells: readonly string[],
+  valuesMax: number,
+): JsonValue | RuntimeEvidenceError {
   const labels: (readonly [string, JsonValue])[] = [];
   for (const [index, cell] of cells.entries()) {
     if (cell === "" || index === time || index === line) continue;
     if (names[index] !== LABELS_COLUMN) labels.push([names[index] as string, cell]);
     else {
-      const found = labelsOf(cell);
+      const found = labelsOf(cell, valuesMax);
       if (!(found instanceof RuntimeEvidenceError)) labels.push(...found);
       // Else it may be a label of somebody who calls it so.
       else if (!names.includes(TYPE_COLUMN)) return found;
@@ -141,7 +148,9 @@ function toRow({ names, time, line }: Header, cells: readonly string[]): JsonVal
   return { timestamp: cells[time] ?? "", line: cells[line] ?? "", fields: Object.fromEntries(labels) };
 }
 
-function labelsOf(json: string): [string, JsonValue][] | RuntimeEvidenceError {
+function labelsOf(json: string, valuesMax: number): [string, JsonValue][] | RuntimeEvidenceError {
+  if (json.length > VALUE_BYTES_MIN * valuesMax && hasMoreValues(Buffer.from(json), valuesMax))
+    return new RuntimeEvidenceError("bad-input", `more than ${valuesMax} members and items`);
   try {
     const labels = parseEvidenceJson(json);
     if (typeof labels === "object" && labels !== null && !Array.isArray(labels))

@@ -10,7 +10,9 @@ import {
   overLimitReason,
   type StoredEncoding,
   type StoredItem,
+  type StoredRequest,
 } from "./stored-item.ts";
+import { tornLine, tornTail } from "./torn-lines.ts";
 
 const OPEN_BRACE = 0x7b;
 
@@ -20,7 +22,11 @@ export function createJsonLinesSplitter(encoding: StoredEncoding, lineBytesMax: 
   const toStored = (item: LineItem) => storedLine(item, encoding, lineBytesMax);
   return {
     push: (chunk) => lines.push(chunk).map(toStored),
-    end: () => lines.end().map(toStored),
+    end: () =>
+      lines.end().flatMap((item) => {
+        const last = toStored(item);
+        return last.kind === "partial-tail" ? tornTail(last, encoding) : [last];
+      }),
   };
 }
 
@@ -35,10 +41,9 @@ function storedLine(item: LineItem, encoding: StoredEncoding, lineBytesMax: numb
     const reason = "line is not a JSON object";
     return { kind: "rejected", offset: offset + start, line, reason, content: item.bytes };
   }
-  if (!item.terminated && !isClosedJson(body)) {
-    return { kind: "partial-tail", offset: offset + start, line, bytes: body.length, content: body };
-  }
-  return { kind: "request", encoding, body, offset: offset + start, line };
+  const request: StoredRequest = { kind: "request", encoding, body, offset: offset + start, line };
+  if (item.terminated || (isClosedJson(body) && tornLine(request) === undefined)) return request;
+  return { kind: "partial-tail", offset: offset + start, line, bytes: body.length, content: body };
 }
 
 /** The first byte that is not a space, tab or carriage return. */

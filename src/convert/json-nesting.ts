@@ -21,6 +21,11 @@ export class JsonNesting {
     return this.#depth > 0;
   }
 
+  /** True inside a string. */
+  get insideString(): boolean {
+    return this.#inString;
+  }
+
   /**
    * Reads `chunk` from `start`, where a value starts or goes on, up to `end`. Returns the index just behind
    * the value's last byte, or -1 where the value goes on behind `end`.

@@ -1,6 +1,7 @@
 /** The levels of an OTLP logs request in JSON (opentelemetry-proto docs/specification.md, "JSON Protobuf Encoding"). */
 
 import { itemsOf, type KnownEnds, type Member, membersOf } from "./json-members.ts";
+import { hasMoreValues } from "./json-values.ts";
 import type { RequestSyntax } from "./request-pieces.ts";
 
 /** By level, as they are written and as the Collector reads them too. */
@@ -40,6 +41,7 @@ export function jsonSyntax(request: Buffer): RequestSyntax {
       }
       return true;
     },
+    hasMoreValues: ({ start, end }, valuesMax) => hasMoreValues(request.subarray(start, end), valuesMax),
     join(depth, own, children) {
       const before = own.flatMap((member) => [member, COMMA]);
       const items = children.flatMap((child, index) => (index === 0 ? child : [COMMA, ...child]));

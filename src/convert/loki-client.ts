@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
+import { hasMoreValues, tooManyValues, VALUES_MAX_DEFAULT } from "./json-values.ts";
 import { type LokiConnection, queryRange } from "./loki-http.ts";
 import { type LokiEntry, parsePage, toBodies } from "./loki-page.ts";
 import type { StoredItem } from "./stored-item.ts";
@@ -31,6 +32,8 @@ export interface LokiReadOptions {
   readonly timeoutMs?: number;
   /** Longest answer in bytes; a longer one is asked for in parts. Default {@link LOKI_ANSWER_BYTES_MAX_DEFAULT}. */
   readonly answerBytesMax?: number;
+  /** Most members and items of one entry; one with more is rejected. Default {@link VALUES_MAX_DEFAULT}. */
+  readonly valuesMax?: number;
   /** How often one request is tried before it fails. Default {@link LOKI_TRIES_MAX_DEFAULT}. */
   readonly triesMax?: number;
   /** Wait after a first failure; doubled after each further one. Default 1 s. */
@@ -67,11 +70,21 @@ const WINDOW_NS_MIN = 1_000_000_000n;
 export async function* readLoki(
   options: LokiReadOptions,
 ): AsyncGenerator<readonly StoredItem[], void, undefined> {
+  const { valuesMax = VALUES_MAX_DEFAULT } = options;
+  const isTooMuch = ({ stream, value }: LokiEntry) =>
+    hasMoreValues(stream, valuesMax) || hasMoreValues(value, valuesMax);
   const reader = new RangeReader(options);
   let offset = 0;
   for (let entries = await reader.next(); entries !== undefined; entries = await reader.next()) {
     const items: StoredItem[] = [];
-    for (const body of toBodies(entries)) {
+    for (const entry of entries.filter(isTooMuch)) {
+      items.push({
+        kind: "rejected",
+        offset,
+        reason: tooManyValues(`the entry at ${entry.timeNs} ns`, valuesMax),
+      });
+    }
+    for (const body of toBodies(entries.filter((entry) => !isTooMuch(entry)))) {
       items.push({ kind: "request", encoding: "loki", body, offset });
       offset += body.length;
     }

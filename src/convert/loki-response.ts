@@ -7,6 +7,7 @@
  * several, with the same labels, so that little is decoded at a time.
  */
 import { itemsOf, memberOf } from "./json-members.ts";
+import { hasMoreValues, tooManyValues } from "./json-values.ts";
 import type { Damage, PieceLimits, Range } from "./request-pieces.ts";
 import type { StoredItem, StoredRequest } from "./stored-item.ts";
 
@@ -63,9 +64,13 @@ function* piecesOf(
     return;
   }
   const labels = body.subarray(stream.start, stream.end);
+  if (hasMoreValues(labels, limits.valuesMax)) {
+    yield rejected(whole, stream.start, tooManyValues("a stream of Loki", limits.valuesMax));
+    return;
+  }
   let open: (Range & { readonly count: number }) | undefined;
   for (const entry of itemsOf(body, values.start)) {
-    const problem = problemOf(entry, limits);
+    const problem = problemOf(entry, body, limits);
     const fits =
       !("reason" in entry) &&
       open !== undefined &&
@@ -83,14 +88,41 @@ function* piecesOf(
   if (open !== undefined) yield { ...whole, body: piece(labels, body, open) };
 }
 
-function problemOf(entry: Range | Damage, { recordBytesMax }: PieceLimits): Damage | undefined {
+/** Labels up to here are read once more for each entry. */
+const REPEATED_LABELS_BYTES_MAX = 256 * 1024;
+
+/**
+ * The entries of one stream, each as a stream of its own; behind them what is damaged. Nothing where there are no
+ * two of them.
+ */
+export function singleEntries(stream: StoredRequest): Iterable<StoredItem> | undefined {
+  const { body } = stream;
+  const labels = memberOf(body, 0, "stream");
+  const values = memberOf(body, 0, "values");
+  if (labels === undefined || values === undefined) return undefined;
+  if (labels.end - labels.start > REPEATED_LABELS_BYTES_MAX) return undefined;
+  const [, second] = itemsOf(body, values.start);
+  return second && entriesOf(stream, body.subarray(labels.start, labels.end), values.start);
+}
+
+function* entriesOf(stream: StoredRequest, labels: Buffer, valuesStart: number): Iterable<StoredItem> {
+  const { body } = stream;
+  for (const entry of itemsOf(body, valuesStart)) {
+    if ("reason" in entry) yield rejected(stream, entry.offset, "a stream of Loki with damaged values");
+    else yield { ...stream, body: piece(labels, body, entry) };
+  }
+}
+
+function problemOf(entry: Range | Damage, stream: Buffer, limits: PieceLimits): Damage | undefined {
   if ("reason" in entry) return { offset: entry.offset, reason: "a stream of Loki with damaged values" };
-  const bytes = entry.end - entry.start;
-  if (bytes <= recordBytesMax) return undefined;
-  return {
-    offset: entry.start,
-    reason: `entry of ${bytes} bytes is over the limit of ${recordBytesMax} bytes`,
-  };
+  const { recordBytesMax, valuesMax } = limits;
+  const { start, end } = entry;
+  if (end - start > recordBytesMax) {
+    const reason = `entry of ${end - start} bytes is over the limit of ${recordBytesMax} bytes`;
+    return { offset: start, reason };
+  }
+  if (!hasMoreValues(stream.subarray(start, end), valuesMax)) return undefined;
+  return { offset: start, reason: tooManyValues("entry", valuesMax) };
 }
 
 function piece(labels: Buffer, body: Buffer, { start, end }: Range): Buffer {

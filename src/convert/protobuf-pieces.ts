@@ -1,6 +1,7 @@
 /** The levels of an OTLP logs request in protobuf (logs_service.proto, logs.proto). */
 
 import { type Field, fieldAt } from "./protobuf-fields.ts";
+import { hasMoreProtobufValues } from "./protobuf-values.ts";
 import type { Damage, Range, RequestSyntax } from "./request-pieces.ts";
 
 /** By level: `resource_logs`, `scope_logs` and `log_records`. */
@@ -27,6 +28,7 @@ export function protobufSyntax(request: Buffer): RequestSyntax {
       }
     },
     isSideBySide: (end, start) => end === start,
+    hasMoreValues: (record, valuesMax) => hasMoreProtobufValues(request, record, valuesMax),
     join(depth, own, children) {
       if (depth === 0) return children.flat();
       const content = [...own, ...children.flat()];

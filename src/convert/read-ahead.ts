@@ -12,9 +12,13 @@ export class ReadAhead {
     this.#source = source;
   }
 
-  /** The first `byteCount` bytes, or all where there are fewer. Throws only where there are none at all. */
-  async head(byteCount: number): Promise<Buffer> {
+  /**
+   * The first `byteCount` bytes, or all where there are fewer, or those that are there once `isEnough` says so: more
+   * may be long in coming. Throws only where there are none at all.
+   */
+  async head(byteCount: number, isEnough: (head: Buffer) => boolean = () => false): Promise<Buffer> {
     while (this.#byteCount < byteCount && this.#end === undefined) {
+      if (this.#byteCount > 0 && isEnough(this.#head(byteCount))) break;
       try {
         const next = await this.#source.next();
         if (next.done) {
@@ -28,6 +32,10 @@ export class ReadAhead {
       }
     }
     if (this.#byteCount === 0 && this.#end !== undefined && "thrown" in this.#end) throw this.#end.thrown;
+    return this.#head(byteCount);
+  }
+
+  #head(byteCount: number): Buffer {
     return Buffer.concat(this.#chunks, Math.min(byteCount, this.#byteCount));
   }
 

@@ -9,6 +9,8 @@
  * piece repeats the members of the levels around it.
  */
 
+import { tooManyValues } from "./json-values.ts";
+
 /** Bytes of a request, from `start` up to `end`. */
 export interface Range {
   readonly start: number;
@@ -32,6 +34,8 @@ export interface RequestSyntax {
   children(message: Range, depth: number): Iterable<Range | Damage>;
   /** Whether what ends at `end` and what starts at `start` may stay in one piece as they stand. */
   isSideBySide(end: number, start: number): boolean;
+  /** Whether a log record has more values in it than `valuesMax`. */
+  hasMoreValues(record: Range, valuesMax: number): boolean;
   /** The bytes of a message of `depth` with these members, as it stands in the level above. */
   join(depth: number, own: readonly Buffer[], children: readonly Bytes[]): Bytes;
 }
@@ -43,6 +47,8 @@ export interface PieceLimits {
   readonly pieceRecordsMax: number;
   /** Largest log record. */
   readonly recordBytesMax: number;
+  /** Most values of one: its attributes, and the items and members in them. */
+  readonly valuesMax: number;
 }
 
 /** A request, or a part of one that can't be read; `offset` is where it starts in what is cut. */
@@ -78,7 +84,7 @@ function* cut(
   outer: (message: Bytes) => Bytes,
 ): Generator<Piece, void, undefined> {
   const { request, syntax } = cutting;
-  const { pieceBytesMax, pieceRecordsMax, recordBytesMax } = cutting.limits;
+  const { pieceBytesMax, pieceRecordsMax, recordBytesMax, valuesMax } = cutting.limits;
   const own = slices(cutting, syntax.own(message, depth), REPEATED_BYTES_MAX);
   if (own === undefined) {
     yield overLimit(message, "resource or scope", REPEATED_BYTES_MAX);
@@ -106,7 +112,9 @@ function* cut(
     else if (depth < DEPTH_OF_SCOPE_LOGS && (isTooLarge || records > pieceRecordsMax)) {
       yield* cut(cutting, child, depth + 1, (inner) => wrap([inner]));
     } else if (childBytes > recordBytesMax) yield overLimit(child, "log record", recordBytesMax);
-    else {
+    else if (depth === DEPTH_OF_SCOPE_LOGS && syntax.hasMoreValues(child, valuesMax)) {
+      yield { offset: child.start, reason: tooManyValues("log record", valuesMax) };
+    } else {
       batch.add(child);
       batchRecords += records;
     }

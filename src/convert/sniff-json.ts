@@ -1,5 +1,7 @@
 /** Tells what JSON is about by the members of its first object, and how it is laid out. */
 
+import { tornLineEncoding } from "./torn-lines.ts";
+
 /** Formats of JSON. To add one, add a row below and its splitter in `stored-requests.ts`. */
 export type JsonFormat = "otlp-json" | "v1" | "loki" | "grafana-json";
 
@@ -46,9 +48,9 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 /** Longest member name that is looked at, in bytes. */
 const NAME_BYTES_MAX = 64;
 
-/** An object or an array of objects, or as much of one as there is. */
+/** An object or an array of objects, or as much of one as there is; an object torn behind its brace, too. */
 const JSON_START =
-  /^(?:\xef\xbb\xbf)?[ \t\r\n]*(?:\{[ \t\r\n]*(?:"[^\x00-\x1f]|"?$|\})|\[[ \t\r\n]*(?:[{\]]|$))/;
+  /^(?:\xef\xbb\xbf)?[ \t\r\n]*(?:\{[ \t\r\n]*(?:"[^\x00-\x1f]|"?$|\}|\{")|\[[ \t\r\n]*(?:[{\]]|$))/;
 
 /**
  * Whether an input that starts with `head` is JSON. It can't be protobuf then: a control character may
@@ -72,6 +74,8 @@ export function sniffJson(head: Buffer, isAll: boolean): SniffedJson | undefined
   if (objectStart === -1) return isAll ? { format: "otlp-json", layout: "document" } : undefined;
   // A named format is not always there.
   if (head[objectStart] !== OPEN_BRACE) return { format: undefined, layout: "lines" };
+  const torn = isArray ? undefined : tornFormat(head, objectStart, isAll);
+  if (torn !== undefined) return { format: torn, layout: "lines" };
   const object = readObject(head, objectStart);
   if (!isArray && object.newline !== -1) {
     const secondStart = firstInk(head, object.newline);
@@ -84,6 +88,29 @@ export function sniffJson(head: Buffer, isAll: boolean): SniffedJson | undefined
   if (layout === undefined || (object.end === -1 && !isAll && formatOf(object) === undefined))
     return undefined;
   return { format: formatOf(object), layout };
+}
+
+/** What a JSON object is about. */
+export function formatOfObject(object: Buffer): JsonFormat | undefined {
+  return formatOf(readObject(object.subarray(0, SNIFF_JSON_BYTES_MAX), 0));
+}
+
+/** What the JSON is that starts with `head`, where its first line alone says so: an object and nothing else. */
+export function sniffFirstLine(head: Buffer): SniffedJson | undefined {
+  const start = firstInk(head, 0);
+  const newline = head.indexOf(NEWLINE, start);
+  if (newline === -1 || head[start] !== OPEN_BRACE) return undefined;
+  const line = head.subarray(0, newline + 1);
+  const sniffed = sniffJson(line, false);
+  return readObject(line, start).end === -1 ? undefined : sniffed;
+}
+
+/** The format of a first line in which a message is torn, and another one behind it. */
+function tornFormat(head: Buffer, start: number, isAll: boolean): JsonFormat | undefined {
+  const newline = head.indexOf(NEWLINE, start);
+  if (newline === -1 && !isAll) return undefined;
+  const encoding = tornLineEncoding(head.subarray(start, newline === -1 ? head.length : newline));
+  return encoding === "json" ? "otlp-json" : encoding;
 }
 
 interface FirstObject {

@@ -5,10 +5,13 @@ import {
   type JsonLayout,
   looksJson,
   SNIFF_JSON_BYTES_MAX,
+  sniffFirstLine,
   sniffJson,
 } from "./sniff-json.ts";
 import { isZstd } from "./zstd-steps.ts";
 
+/** How many bytes tell a compression. */
+export const MAGIC_BYTES = 4;
 /** How many bytes are enough but for JSON, or all where there are fewer. */
 export const SNIFF_BYTES = 4096;
 /** How many bytes are looked at, at most. */
@@ -51,6 +54,20 @@ export function sniffFormat(head: Buffer, messageBytesMax: number, isAll: boolea
   if (looksJson(head)) return sniffJson(head, isAll);
   const found = HEAD_FORMATS.find(([, recognises]) => recognises(head, messageBytesMax));
   return { format: found?.[0], layout: "lines" };
+}
+
+/**
+ * As `sniffFormat`, where the first bytes already say what all would say: a first line that is JSON, a header of
+ * CSV, a first length and message. The rest may be long in coming, from a pipe.
+ */
+export function sniffEarly(head: Buffer, messageBytesMax: number): Sniffed | undefined {
+  if (looksJson(head)) return sniffFirstLine(head);
+  if (QUOTED_HEADER.test(head.toString("latin1"))) return { format: "grafana-csv", layout: "lines" };
+  // No text has a zero, and a shorter length is none of a message.
+  const isFramed = head[0] === 0 && head.length >= PREFIX_BYTES + MAGIC_BYTES && head.readUInt32BE() > 0;
+  return isFramed && looksFramed(head, messageBytesMax)
+    ? { format: "otlp-proto-framed", layout: "lines" }
+    : undefined;
 }
 
 /** Two quoted names at least: how a CSV of Grafana starts. */

@@ -13,11 +13,22 @@ import { gunzip } from "./gunzip.ts";
 import type { InflateLimits } from "./inflate.ts";
 import { JsonDocumentSplitter } from "./json-document.ts";
 import { createJsonLinesSplitter } from "./json-lines.ts";
+import { VALUES_MAX_DEFAULT } from "./json-values.ts";
 import { handOn, type MessageLimits } from "./large-requests.ts";
 import { LINE_BYTES_MAX_DEFAULT } from "./lines.ts";
+import { NamedFormat } from "./named-format.ts";
 import { RawProtobufSplitter } from "./raw-protobuf.ts";
 import { ReadAhead } from "./read-ahead.ts";
-import { type Compression, SNIFF_BYTES, SNIFF_BYTES_MAX, sniffCompression, sniffFormat } from "./sniff.ts";
+import {
+  type Compression,
+  MAGIC_BYTES,
+  SNIFF_BYTES,
+  SNIFF_BYTES_MAX,
+  type Sniffed,
+  sniffCompression,
+  sniffEarly,
+  sniffFormat,
+} from "./sniff.ts";
 import type { JsonLayout } from "./sniff-json.ts";
 import type { MessageSplitter, StoredEncoding, StoredItem } from "./stored-item.ts";
 import { unzstd } from "./unzstd.ts";
@@ -49,6 +60,11 @@ export interface StoredRequestOptions {
    * {@link LINE_BYTES_MAX_DEFAULT}.
    */
   readonly lineBytesMax?: number;
+  /**
+   * Most members and items of one v1 record, row of Grafana, entry of Loki, or log record of a large OTLP message;
+   * one with more is rejected before they are built. Default {@link VALUES_MAX_DEFAULT}.
+   */
+  readonly valuesMax?: number;
   /** Most bytes to inflate to; reading ends there. Default {@link INFLATED_BYTES_MAX_DEFAULT}. */
   readonly inflatedBytesMax?: number;
 }
@@ -65,7 +81,7 @@ const SPLITTERS: Readonly<Record<StoredFormat, (limits: Limits, layout: JsonLayo
   "otlp-proto": ({ messageBytesMax }) => new RawProtobufSplitter(messageBytesMax),
   loki: ({ messageBytesMax }) => new JsonDocumentSplitter("loki", messageBytesMax),
   "grafana-json": ({ lineBytesMax }, layout) => jsonSplitter("grafana", lineBytesMax, layout),
-  "grafana-csv": ({ lineBytesMax }) => new GrafanaCsvSplitter(lineBytesMax),
+  "grafana-csv": ({ lineBytesMax, valuesMax }) => new GrafanaCsvSplitter(lineBytesMax, valuesMax),
 };
 
 /** What is recognised only to say what to do instead. */
@@ -92,8 +108,8 @@ const DECOMPRESSORS: Readonly<
  * most one message; a large one of OTLP comes as several requests that together mean the same. An empty
  * input has no messages.
  * Throws `RuntimeEvidenceError`: `not-found` or `io` where the source can't be read, `bad-input` where its
- * format is none of the known ones or its compression is damaged, `limit` at `inflatedBytesMax`. Whatever
- * was read before came out before.
+ * format is none of the known ones, or another one than `from` and no message is of that, or its compression is
+ * damaged, `limit` at `inflatedBytesMax`. Whatever was read before came out before.
  */
 export async function* readStoredRequests(
   source: ByteSource,
@@ -104,6 +120,7 @@ export async function* readStoredRequests(
     messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX_DEFAULT,
     lineBytesMax,
     recordBytesMax: lineBytesMax,
+    valuesMax: options.valuesMax ?? VALUES_MAX_DEFAULT,
   };
   let isTruncated = false;
   const inflateLimits: InflateLimits = {
@@ -115,13 +132,20 @@ export async function* readStoredRequests(
   const stored = openByteSource(source);
   try {
     let bytes = new ReadAhead(stored);
-    const compression = sniffCompression(await bytes.head(SNIFF_BYTES));
+    const compression = sniffCompression(await bytes.head(MAGIC_BYTES));
     if (compression !== undefined) {
       bytes = new ReadAhead(DECOMPRESSORS[compression](bytes.all(), inflateLimits));
     }
-    const isEmpty = (await bytes.head(SNIFF_BYTES)).length === 0;
-    const splitter = isEmpty ? undefined : await chooseSplitter(bytes, options.from ?? "auto", limits);
-    yield* split(bytes.all(), splitter, limits, () => isTruncated);
+    if ((await bytes.head(1)).length === 0) {
+      if (isTruncated) yield [{ kind: "partial-tail", offset: 0, bytes: 0 }];
+      return;
+    }
+    const { splitter, named } = await chooseSplitter(bytes, options.from ?? "auto", limits);
+    for await (const items of split(bytes.all(), splitter, limits, () => isTruncated)) {
+      named?.see(items);
+      yield items;
+    }
+    named?.end();
   } finally {
     await stored.return();
   }
@@ -131,18 +155,20 @@ async function chooseSplitter(
   bytes: ReadAhead,
   from: StoredFormat | "auto",
   limits: Limits,
-): Promise<MessageSplitter> {
-  const second = sniffCompression(await bytes.head(SNIFF_BYTES));
+): Promise<{ readonly splitter: MessageSplitter; readonly named: NamedFormat | undefined }> {
+  const second = sniffCompression(await bytes.head(MAGIC_BYTES));
   if (second !== undefined)
     throw badFormat(`the input is compressed twice (${second} inside): uncompress it first`);
-  let sniffed: ReturnType<typeof sniffFormat>;
+  const { messageBytesMax } = limits;
+  let sniffed: Sniffed | undefined;
+  await bytes.head(SNIFF_BYTES, (head) => {
+    sniffed = sniffEarly(head, messageBytesMax);
+    return sniffed !== undefined;
+  });
   for (let byteCount = SNIFF_BYTES; sniffed === undefined; byteCount *= 4) {
     const head = await bytes.head(byteCount);
-    sniffed = sniffFormat(
-      head,
-      limits.messageBytesMax,
-      head.length < byteCount || byteCount >= SNIFF_BYTES_MAX,
-    );
+    const isAll = head.length < byteCount || byteCount >= SNIFF_BYTES_MAX;
+    sniffed = sniffFormat(head, messageBytesMax, isAll);
   }
   const format = from === "auto" ? sniffed.format : from;
   if (format === undefined) {
@@ -150,7 +176,11 @@ async function chooseSplitter(
     throw badFormat(`the input is no stored logs or evidence; if it is, name its format: ${formats}`);
   }
   if (format === "grafana-text" || format === "utf-16") throw badFormat(REFUSALS[format]);
-  return SPLITTERS[format](limits, sniffed.layout);
+  const { format: found = format, layout } = sniffed;
+  return {
+    splitter: SPLITTERS[format](limits, layout),
+    named: found === format ? undefined : new NamedFormat(format, found),
+  };
 }
 
 function badFormat(message: string): RuntimeEvidenceError {
@@ -159,16 +189,16 @@ function badFormat(message: string): RuntimeEvidenceError {
 
 async function* split(
   source: AsyncIterable<Buffer>,
-  splitter: MessageSplitter | undefined,
+  splitter: MessageSplitter,
   limits: MessageLimits,
   isTruncated: () => boolean,
 ): AsyncGenerator<readonly StoredItem[], void, undefined> {
   let offset = 0;
   for await (const chunk of source) {
     offset += chunk.length;
-    yield* inTurns(handOn(splitter?.push(chunk) ?? [], limits));
+    yield* inTurns(handOn(splitter.push(chunk), limits));
   }
-  const last = splitter?.end() ?? [];
+  const last = splitter.end();
   yield* inTurns(handOn(last, limits));
   // Where a compressed input is cut, something is missing even if what is there ends with a whole message.
   const hasTail = last.some(({ kind }) => kind === "partial-tail");

@@ -64,7 +64,7 @@ export class ZstdSteps {
       } else {
         index = this.#readPrefix(chunk, index);
       }
-      if (this.#skip === 0 && (this.#isFrameEnd() || this.#blocks >= this.#blocksMax)) {
+      if (this.isFrameEnd || (this.#skip === 0 && this.#blocks >= this.#blocksMax)) {
         yield chunk.subarray(start, index);
         start = index;
         this.#blocks = 0;
@@ -79,8 +79,9 @@ export class ZstdSteps {
     return this.#blocks;
   }
 
-  #isFrameEnd(): boolean {
-    return this.#part === "magic" && this.#prefixFilled === 0;
+  /** Whether what was pushed ends with a frame. */
+  get isFrameEnd(): boolean {
+    return this.#part === "magic" && this.#prefixFilled === 0 && this.#skip === 0;
   }
 
   #readPrefix(chunk: Buffer, index: number): number {

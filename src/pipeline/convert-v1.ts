@@ -16,6 +16,8 @@ export interface ConvertV1Options {
   /** A file, "-" for standard output. */
   output: string;
   rejects?: string | undefined;
+  /** Most records of an input that are not sent to name. Default {@link REJECTED_SHOWN_DEFAULT}. */
+  rejectedShownMax?: number | undefined;
   report: (line: string) => void;
   /** Told once, at the start; both grow while it runs. */
   onStart?: (progress: InputProgress, counts: Readonly<SendCounts>) => void;
@@ -36,7 +38,17 @@ export async function convertV1(options: ConvertV1Options): Promise<ConvertV1Res
   const progress = startProgress(inputs);
   const counts: SendCounts = { read: 0, encoded: 0, invalid: 0, refused: 0 };
   options.onStart?.(progress, counts);
-  const sending = sendEvidence({ inputs, progress, counts, encoder, outlet, rejects, report });
+  const { rejectedShownMax } = options;
+  const sending = sendEvidence({
+    inputs,
+    progress,
+    counts,
+    encoder,
+    outlet,
+    rejects,
+    rejectedShownMax,
+    report,
+  });
   const failure = await sending.finally(async () => {
     await outlet.end();
     await rejects?.close();

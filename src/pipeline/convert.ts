@@ -5,6 +5,7 @@ import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { closeAll, openLineWriter } from "./line-writer.ts";
 import { requireOwnFiles } from "./output-files.ts";
 import { type RebuildCounts, Rebuilder } from "./rebuild.ts";
+import { RejectedLines } from "./rejected-lines.ts";
 import {
   type InputProgress,
   type InputVisitor,
@@ -22,6 +23,10 @@ export interface ConvertOptions {
   withExtensions: boolean;
   /** Write records again that come again. */
   keepDuplicates: boolean;
+  /** Most members and items of JSON in an attribute. */
+  valuesMax?: number | undefined;
+  /** Most rejected records and messages of an input to name. Default {@link REJECTED_SHOWN_DEFAULT}. */
+  rejectedShownMax?: number | undefined;
   report: (line: string) => void;
   /** Told once, at the start; both grow while it runs. */
   onStart?: (progress: InputProgress, counts: RebuildCounts) => void;
@@ -47,29 +52,29 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
   await requireOwnFiles(inputs, [options.output, options.rejects]);
   const output = await openLineWriter(options.output);
   const rejects = options.rejects === undefined ? undefined : await openLineWriter(options.rejects);
+  const rejected = new RejectedLines(report, options.rejectedShownMax);
   let where = "";
   const rebuilder = new Rebuilder({
     output,
     rejects,
     withExtensions: options.withExtensions,
     keepDuplicates: options.keepDuplicates,
-    onInvalid: (reason) => report(`${where}: record rejected: ${reason}`),
+    valuesMax: options.valuesMax,
+    onInvalid: (reason) => rejected.line(`${where}: record rejected: ${reason}`),
   });
   const result = { badMessages: 0, partialTails: 0 };
   const progress = startProgress(inputs);
   options.onStart?.(progress, rebuilder.counts);
   const bad = (reason: string, place: string) => {
     result.badMessages++;
-    report(`${place}: ${reason}`);
+    rejected.line(`${place}: ${reason}`);
   };
   const visitor: InputVisitor = {
+    begin: (input) => rejected.begin(input),
     request: ({ encoding, body }, place) => {
       where = place;
       if (encoding === "v1") throw new RuntimeEvidenceError("bad-input", `${place}: ${V1_AS_INPUT}`);
-      takeOrReport(
-        () => rebuilder.take(encoding, body),
-        (reason) => bad(reason, place),
-      );
+      return unreadable(() => rebuilder.take(encoding, body));
     },
     rejected: ({ reason }, place) => bad(reason, place),
     partialTail: ({ bytes }, place) => {
@@ -87,11 +92,13 @@ export async function convert(options: ConvertOptions): Promise<ConvertResult> {
   return { ...rebuilder.counts, ...result, forgotten: rebuilder.forgotten, failure };
 }
 
-function takeOrReport(take: () => void, bad: (reason: string) => void): void {
+/** Why a message could not be read. */
+function unreadable(take: () => void): string | undefined {
   try {
     take();
+    return undefined;
   } catch (error) {
     if (!(error instanceof RuntimeEvidenceError) || error.code !== "bad-input") throw error;
-    bad(error.message);
+    return error.message;
   }
 }

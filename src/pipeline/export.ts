@@ -21,6 +21,8 @@ export interface ExportOptions {
   encoding: EncodingOptions;
   delivery: DeliveryTuning;
   rejects?: string | undefined;
+  /** Most records of an input that are not sent to name. Default {@link REJECTED_SHOWN_DEFAULT}. */
+  rejectedShownMax?: number | undefined;
   /**
    * How long to wait for the collector once the reading has ended. By default as long as it takes when the inputs
    * have ended, and `SHUTDOWN_TIMEOUT_DEFAULT_MS` after `stop`.
@@ -83,7 +85,17 @@ export async function startExport(options: ExportOptions): Promise<RunningExport
   const progress = startProgress(inputs);
   const counts: SendCounts = { read: 0, encoded: 0, invalid: 0, refused: 0 };
   const run = new ExportRun(outlet, options.shutdownTimeoutMs);
-  const sending = { inputs, report, encoder, rejects: writer, progress, counts, outlet, signal: run.signal };
+  const sending = {
+    inputs,
+    report,
+    encoder,
+    rejects: writer,
+    rejectedShownMax: options.rejectedShownMax,
+    progress,
+    counts,
+    outlet,
+    signal: run.signal,
+  };
   const result = run.run(sending).then(({ stopped, failure }) => {
     return { books: closeBooks(counts, ledger.balances()), stopped, failure };
   });

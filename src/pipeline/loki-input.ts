@@ -3,10 +3,16 @@
  */
 import { type LokiReadOptions, readLoki } from "../convert/loki-client.ts";
 import type { StoredItem } from "../convert/stored-item.ts";
-import type { Reading, StoredInput } from "./stored-inputs.ts";
+import type { Reading, StoredInput, StoredLimits } from "./stored-inputs.ts";
 
 /** What a query gives; how much that is, is not known before. */
-export function lokiInput(options: LokiReadOptions): StoredInput {
+export function lokiInput(query: LokiReadOptions, limits: StoredLimits = {}): StoredInput {
+  const { messageBytesMax, valuesMax } = limits;
+  const options = {
+    ...query,
+    ...(messageBytesMax !== undefined && { answerBytesMax: messageBytesMax }),
+    ...(valuesMax !== undefined && { valuesMax }),
+  };
   return { name: "Loki", sizeBytes: undefined, open: (reading) => readEntries(options, reading) };
 }
 

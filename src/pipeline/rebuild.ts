@@ -1,6 +1,7 @@
 /**
  * The way back: stored messages → v1 records, each once, and each validated before it is written.
  */
+import { hasMoreValues, tooManyValues, VALUE_BYTES_MIN, VALUES_MAX_DEFAULT } from "../convert/json-values.ts";
 import { SeenRecords } from "../convert/seen-records.ts";
 import type { StoredEncoding } from "../convert/stored-item.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
@@ -40,6 +41,8 @@ export interface RebuilderOptions {
   withExtensions: boolean;
   /** Write records again that come again. */
   keepDuplicates: boolean;
+  /** Most members and items of JSON in one attribute; more are refused unread. Default {@link VALUES_MAX_DEFAULT}. */
+  valuesMax?: number | undefined;
   /** Told about each invalid record: one line with the reason. */
   onInvalid: (reason: string) => void;
   /** Told about each record written, by event type. */
@@ -53,9 +56,11 @@ export class Rebuilder {
   readonly #seen: SeenRecords | undefined;
   readonly #validate = createValidator();
   readonly #lineOf = createEvidenceLineWriter();
+  readonly #valuesMax: number;
 
   constructor(options: RebuilderOptions) {
     this.#options = options;
+    this.#valuesMax = options.valuesMax ?? VALUES_MAX_DEFAULT;
     this.#seen = options.keepDuplicates ? undefined : new SeenRecords();
   }
 
@@ -73,15 +78,30 @@ export class Rebuilder {
   take(encoding: LogEncoding, body: Buffer): number {
     const decoded = inStreamOrder(decodeStored(encoding, body));
     const before = this.counts.invalid;
-    for (const logRecord of decoded) this.#record(logRecord);
+    const isLarge = body.length > VALUE_BYTES_MIN * this.#valuesMax;
+    for (const logRecord of decoded) this.#record(logRecord, isLarge);
     return this.counts.invalid - before;
   }
 
-  #record(logRecord: DecodedLogRecord): void {
+  /** Attributes may be JSON text, which is parsed when the record is rebuilt. */
+  #tooManyValues({ attributes }: DecodedLogRecord): string | undefined {
+    for (const [key, value] of attributes) {
+      if (typeof value !== "string" || value.length <= VALUE_BYTES_MIN * this.#valuesMax) continue;
+      if (hasMoreValues(Buffer.from(value), this.#valuesMax)) return tooManyValues(key, this.#valuesMax);
+    }
+    return undefined;
+  }
+
+  #record(logRecord: DecodedLogRecord, isLarge: boolean): void {
     const { attributes } = logRecord;
     const line = this.#options.withExtensions ? undefined : this.#lineOf(logRecord);
-    if (line === undefined) this.#rebuild(toEvidence(logRecord));
-    else this.#write(line, attributes.get(eventTypeKey) as string, attributes.get(ATTR_LOG_RECORD_UID));
+    if (line !== undefined) {
+      this.#write(line, attributes.get(eventTypeKey) as string, attributes.get(ATTR_LOG_RECORD_UID));
+      return;
+    }
+    const tooMuch = isLarge ? this.#tooManyValues(logRecord) : undefined;
+    if (tooMuch === undefined) this.#rebuild(toEvidence(logRecord));
+    else this.#invalid(tooMuch, undefined);
   }
 
   /** The long way, for what is not plain. */

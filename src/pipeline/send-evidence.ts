@@ -9,6 +9,7 @@ import { eventTypes } from "../otlp/mapping.ts";
 import { createEvidenceReader, oneLine } from "./evidence-reader.ts";
 import type { LineWriter } from "./line-writer.ts";
 import type { RecordEncoder } from "./record-encoder.ts";
+import { RejectedLines } from "./rejected-lines.ts";
 import type { RequestOutlet } from "./request-outlet.ts";
 import {
   type InputProgress,
@@ -36,6 +37,8 @@ export interface SendOptions {
   outlet: RequestOutlet;
   /** Gets the records that are not sent, one a line, as they were. */
   rejects?: LineWriter | undefined;
+  /** Most records of an input that are not sent to name. Default {@link REJECTED_SHOWN_DEFAULT}. */
+  rejectedShownMax?: number | undefined;
   report: (line: string) => void;
   /** Ends the reading. */
   signal?: AbortSignal | undefined;
@@ -59,30 +62,29 @@ export function sendEvidence(options: SendOptions): Promise<RuntimeEvidenceError
 function createVisitor(options: SendOptions): InputVisitor {
   const { counts, encoder, outlet, rejects, report, signal } = options;
   const read = createEvidenceReader();
+  const rejected = new RejectedLines(report, options.rejectedShownMax);
   const leaveOut = (why: "invalid" | "refused", reason: string, place: string, text?: Buffer): void => {
     counts.read++;
     counts[why]++;
-    report(`${place}: ${reason}`);
+    rejected.line(`${place}: ${reason}`);
     if (text === undefined || rejects === undefined) return;
     rejects.bytes(oneLine(text));
     rejects.line("");
   };
   return {
+    begin: (input) => rejected.begin(input),
     request: ({ encoding, body }, place) => {
       if (encoding !== "v1") {
         const message = `${place}: these are stored log records, not v1; "runtime-evidence convert" makes v1 of them`;
         throw new RuntimeEvidenceError("bad-input", message);
       }
       const validation = read(body);
-      if (!validation.valid) {
-        leaveOut("invalid", validation.errors.join("; "), place, body);
-        return;
-      }
+      if (!validation.valid) return validation.errors.join("; ");
       const { record } = validation;
       const refusal = encoder.refusal(record, body.length);
       if (refusal !== undefined) {
         leaveOut("refused", refusal, place, body);
-        return;
+        return undefined;
       }
       if (body.length > TEXT_BYTES_SMALL) outlet.makeRoom(body.length * GROWTH_MAX + RECORD_BYTES_BASE);
       const next = outlet.next(eventTypes.indexOf(record.event.type));
@@ -90,6 +92,7 @@ function createVisitor(options: SendOptions): InputVisitor {
       encoder.encode(outlet.builder, record, encoder.numbersByPlace ? counts.read : next);
       counts.encoded++;
       outlet.grown();
+      return undefined;
     },
     rejected: ({ reason, content }, place) => leaveOut("invalid", reason, place, content),
     partialTail: ({ bytes }, place) => report(`${place}: ${partialTailText(bytes)}`),

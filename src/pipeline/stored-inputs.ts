@@ -2,8 +2,13 @@
  * Reads what is stored in files, one input after the other: what can't be read is reported, and the rest goes on.
  */
 import { openByteSource } from "../convert/byte-source.ts";
+import { salvage } from "../convert/salvage.ts";
 import type { PartialTail, RejectedMessage, StoredItem, StoredRequest } from "../convert/stored-item.ts";
-import { readStoredRequests, type StoredFormat } from "../convert/stored-requests.ts";
+import {
+  readStoredRequests,
+  type StoredFormat,
+  type StoredRequestOptions,
+} from "../convert/stored-requests.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 
 /** Something to read messages from. */
@@ -17,6 +22,9 @@ export interface StoredInput {
   open(reading: Reading): AsyncIterable<readonly StoredItem[]>;
 }
 
+/** Of one message or record; see `StoredRequestOptions`. */
+export type StoredLimits = Pick<StoredRequestOptions, "lineBytesMax" | "messageBytesMax" | "valuesMax">;
+
 /** What whoever reads an input wants to know and to say. */
 export interface Reading {
   /** Told of each piece read from where it is stored. */
@@ -27,8 +35,13 @@ export interface Reading {
 
 /** What to do with what the inputs hold. What these methods throw ends the reading. */
 export interface InputVisitor {
-  /** May give the input up, and only that, with a RuntimeEvidenceError `bad-input`. */
-  request(item: StoredRequest, place: string): void;
+  /** What comes next is of this input. */
+  begin?(input: string): void;
+  /**
+   * Returns why a message can't be read, having taken nothing of it: then it is rejected, or its parts are requests
+   * and rejected. May give the input up, and only that, with a RuntimeEvidenceError `bad-input`.
+   */
+  request(item: StoredRequest, place: string): string | undefined;
   /** A message that is none. */
   rejected(item: RejectedMessage, place: string): void;
   /** The input ends within a message. */
@@ -54,6 +67,7 @@ export function startProgress(inputs: readonly StoredInput[]): InputProgress {
 export function fileInput(
   { path, sizeBytes }: { readonly path: string; readonly sizeBytes: number | undefined },
   from: StoredFormat | "auto",
+  limits: StoredLimits = {},
 ): StoredInput {
   const isStdin = path === "-";
   return {
@@ -62,7 +76,7 @@ export function fileInput(
     path,
     open: ({ onBytes, signal }) => {
       if (isStdin) signal?.addEventListener("abort", () => process.stdin.destroy(), { once: true });
-      return readStoredRequests(counted(isStdin ? process.stdin : path, onBytes), { from });
+      return readStoredRequests(counted(isStdin ? process.stdin : path, onBytes), { ...limits, from });
     },
   };
 }
@@ -88,6 +102,7 @@ export async function visitInputs(
 ): Promise<RuntimeEvidenceError | undefined> {
   let failure: RuntimeEvidenceError | undefined;
   for (const input of inputs) {
+    visitor.begin?.(input.name);
     const thrown = await visitInput(input, visitor, options);
     if (options.signal?.aborted) return failure;
     if (thrown === undefined) continue;
@@ -133,19 +148,28 @@ function visitItems(
   visitor: InputVisitor,
 ): RuntimeEvidenceError | undefined {
   for (const item of items) {
-    const place = item.line === undefined ? `${name}: byte ${item.offset}` : `${name}:${item.line}`;
-    if (item.kind === "rejected") visitor.rejected(item, place);
-    else if (item.kind === "partial-tail") visitor.partialTail(item, place);
-    else {
-      try {
-        visitor.request(item, place);
-      } catch (thrown) {
-        if (thrown instanceof RuntimeEvidenceError && thrown.code === "bad-input") return thrown;
-        throw thrown;
-      }
+    try {
+      visitItem(name, item, visitor, true);
+    } catch (thrown) {
+      if (thrown instanceof RuntimeEvidenceError && thrown.code === "bad-input") return thrown;
+      throw thrown;
     }
   }
   return undefined;
+}
+
+function visitItem(name: string, item: StoredItem, visitor: InputVisitor, isWhole: boolean): void {
+  const place = item.line === undefined ? `${name}: byte ${item.offset}` : `${name}:${item.line}`;
+  if (item.kind !== "request") {
+    if (item.kind === "rejected") visitor.rejected(item, place);
+    else visitor.partialTail(item, place);
+    return;
+  }
+  const reason = visitor.request(item, place);
+  if (reason === undefined) return;
+  const parts = isWhole ? salvage(item) : undefined;
+  if (parts !== undefined) for (const part of parts) visitItem(name, part, visitor, false);
+  else visitor.rejected({ ...item, kind: "rejected", reason, content: item.body }, place);
 }
 
 /** What is said of an input that ends within a message, which is normal for a file that is still written. */

@@ -54,10 +54,11 @@ export async function validate(options: ValidateOptions): Promise<ValidateResult
   const failure = await visitInputs(
     inputs,
     {
-      request: ({ body }, place) => {
+      request: ({ body }) => {
         const validation = read(body);
-        if (validation.valid) counts.valid++;
-        else invalid(validation.errors.join("; "), place, body);
+        if (!validation.valid) return validation.errors.join("; ");
+        counts.valid++;
+        return undefined;
       },
       rejected: ({ reason, content }, place) => invalid(reason, place, content),
       partialTail: ({ bytes, content }, place) => invalid(partialTailText(bytes), place, content),

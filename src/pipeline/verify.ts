@@ -3,6 +3,7 @@
  */
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { decodeStored } from "./rebuild.ts";
+import { RejectedLines } from "./rejected-lines.ts";
 import {
   type InputProgress,
   type InputVisitor,
@@ -25,6 +26,8 @@ export interface VerifyOptions extends StreamVerifierOptions {
   progress: InputProgress;
   /** Gaps to name per stream. */
   gapsShownMax: number;
+  /** Most rejected messages of an input to name. Default {@link REJECTED_SHOWN_DEFAULT}. */
+  rejectedShownMax?: number | undefined;
   report: (line: string) => void;
   /** Told before the first message; they grow while the reading goes on. */
   onStart?: (counts: VerifyCounts) => void;
@@ -50,16 +53,19 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const verifier = new StreamVerifier(options);
   options.onStart?.(verifier.counts);
   const result = { badMessages: 0, partialTails: 0 };
+  const rejected = new RejectedLines(options.report, options.rejectedShownMax);
   const bad = (place: string, reason: string): void => {
     result.badMessages++;
-    options.report(`${place}: ${reason}`);
+    rejected.line(`${place}: ${reason}`);
   };
   const visitor: InputVisitor = {
-    request: ({ encoding, body }, place) => {
+    begin: (input) => rejected.begin(input),
+    request: ({ encoding, body }) => {
       if (encoding === "v1") throw new RuntimeEvidenceError("bad-input", NO_STREAMS);
       const identities = identifyAll(encoding, body);
-      if (typeof identities === "string") bad(place, identities);
-      else for (const identity of identities) verifier.take(identity);
+      if (typeof identities === "string") return identities;
+      for (const identity of identities) verifier.take(identity);
+      return undefined;
     },
     rejected: ({ reason }, place) => bad(place, reason),
     partialTail: ({ bytes }, place) => {

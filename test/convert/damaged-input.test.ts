@@ -93,7 +93,9 @@ describe("damaged input is reported and the rest is read", () => {
       "request",
     ]);
     const short = Buffer.from([0x0a, 0x00]);
-    const frames = Buffer.concat([frame(short), frame(Buffer.alloc(200)), frame(short)]);
+    const record = Buffer.from([0x0a, 0x04, 0x12, 0x02, 0x12, 0x00]);
+    const over = Buffer.concat([Buffer.from([0x0a, 0xc5, 0x01, 0x1a, 0xc2, 0x01]), Buffer.alloc(194, "x")]);
+    const frames = Buffer.concat([frame(short), frame(over), frame(record)]);
     assert.deepEqual(await kinds(frames, options), ["request", "rejected", "request"]);
     const raw = Buffer.concat([Buffer.from([0x0a, 0xc8, 0x01]), Buffer.alloc(200)]);
     assert.deepEqual(await read(raw, options), [
@@ -107,8 +109,8 @@ describe("damaged input is reported and the rest is read", () => {
     assert.equal(items.length, 2);
     assert.deepEqual(items[1], {
       kind: "rejected",
-      offset: 10,
-      reason: "message of 4294967295 bytes is over the limit of 67108864 bytes; skipped 1000 bytes",
+      offset: 6,
+      reason: "no whole message: 1004 bytes at byte 6 were passed over",
     });
   });
 

@@ -30,6 +30,18 @@ function field(number: number, content: Buffer): Buffer {
   }
 }
 
+function text(content: string): Buffer {
+  return field(1, Buffer.from(content));
+}
+
+/** A framed request of one log record. */
+function requestOf(logRecord: Buffer): Buffer {
+  return frame(field(1, field(2, field(2, logRecord))));
+}
+
+/** An item of an array: a value that is a map of nothing. */
+const EMPTY_MAP = Buffer.from([0x0a, 0x02, 0x32, 0x00]);
+
 function* repeat(chunk: Buffer, totalBytes: number): Generator<Buffer> {
   for (let byteCount = 0; byteCount < totalBytes; byteCount += chunk.length) yield chunk;
 }
@@ -115,9 +127,9 @@ export const hostileInputs: Readonly<Record<string, HostileInput>> = {
     says: /standard input:1: .*(deep|levels)/,
     exitCode: 3,
   },
-  "a v1 record that is a million levels deep": {
+  "a v1 record that is ninety thousand levels deep": {
     *chunks() {
-      yield Buffer.from(`{"ts_ns":1,"event":${"[".repeat(1e6)}${"]".repeat(1e6)}}\n`);
+      yield Buffer.from(`{"ts_ns":1,"event":${"[".repeat(9e4)}${"]".repeat(9e4)}}\n`);
     },
     args: ["--to", "otlp-json"],
     says: /standard input:1: .*(deep|levels)/,
@@ -129,7 +141,7 @@ export const hostileInputs: Readonly<Record<string, HostileInput>> = {
       yield frame(letters, 0xffffffff);
       yield* repeat(letters, totalBytes);
     },
-    says: /byte 10: message of 4294967295 bytes is over the limit of 67108864 bytes; skipped \d+ bytes/,
+    says: /byte 6: no whole message: \d+ bytes at byte 6 were passed over/,
     exitCode: 3,
   },
   "up to 60 MiB of empty log records in protobuf": {
@@ -149,13 +161,22 @@ export const hostileInputs: Readonly<Record<string, HostileInput>> = {
     says: /^0 records, [\d,]+ log records of others passed over$/m,
     exitCode: 0,
   },
-  "10 MiB of empty log records in JSON": {
+  "4 MiB of empty log records in JSON": {
     *chunks() {
       yield Buffer.from(jsonHead);
-      yield* repeat(emptyRecords, 10 * MIB);
+      yield* repeat(emptyRecords, 4 * MIB);
       yield Buffer.from(jsonTail);
     },
     says: /standard input:1: .*more than 100000 log records in one request at character \d+/,
+    exitCode: 3,
+  },
+  "up to 60 MiB of messages on one line, none of them whole": {
+    *chunks(totalBytes) {
+      yield Buffer.from(`{"resourceLogs":[]}\n`);
+      yield* repeat(Buffer.from(`{"resourceLogs"}`.repeat(MIB / 16)), Math.min(totalBytes, 60 * MIB));
+      yield Buffer.from("\n");
+    },
+    says: /standard input: more is rejected, which is only counted from here on/,
     exitCode: 3,
   },
   "a v1 record of many small values": {
@@ -165,7 +186,67 @@ export const hostileInputs: Readonly<Record<string, HostileInput>> = {
       yield Buffer.from("]}}\n");
     },
     args: ["--to", "otlp-json"],
-    says: /standard input:1: .*required/,
+    says: /standard input:1: record has more than 100000 members and items/,
+    exitCode: 3,
+  },
+  "a log record of many small maps in protobuf": {
+    *chunks() {
+      yield requestOf(field(5, field(5, Buffer.alloc(4 * MIB - 100, EMPTY_MAP))));
+    },
+    says: /byte \d+: log record has more than 100000 members and items/,
+    exitCode: 3,
+  },
+  "a log record of many small maps in JSON": {
+    *chunks() {
+      yield Buffer.from(`${jsonHead},{"body":{"arrayValue":{"values":[{}`);
+      yield Buffer.from(`,{"kvlistValue":{}}`.repeat((6 * MIB) / 20));
+      yield Buffer.from(`]}}}${jsonTail}`);
+    },
+    says: /^0 records, 2 log records of others passed over$/m,
+    exitCode: 0,
+  },
+  "log records of many small maps in JSON, some spelt with escapes": {
+    *chunks() {
+      yield Buffer.from(jsonHead);
+      for (const name of ["kvlistValue", "kvlist_value", "\\u006bvlistValue"]) {
+        yield Buffer.from(`,{"body":{"arrayValue":{"values":[{}`);
+        yield Buffer.from(`,{"${name}":{}}`.repeat((3.6 * MIB) / (name.length + 8)));
+        yield Buffer.from("]}}}");
+      }
+      yield Buffer.from(jsonTail);
+    },
+    says: /standard input:1: log record has more than 100000 members and items/,
+    exitCode: 3,
+  },
+  "a residual of many small values": {
+    *chunks() {
+      const json = `{"a":[[]${",[]".repeat((4 * MIB - 1000) / 3)}]}`;
+      const attributes = [
+        ["runtime_evidence.event.type", "file_open"],
+        ["runtime_evidence.residual", json],
+      ].map(([key = "", value = ""]) => field(6, Buffer.concat([text(key), field(2, text(value))])));
+      yield requestOf(Buffer.concat(attributes));
+    },
+    says: /record rejected: runtime_evidence\.residual has more than 100000 members and items/,
+    exitCode: 3,
+  },
+  "an entry of Loki with many small values": {
+    *chunks() {
+      yield Buffer.from(
+        `{"status":"success","data":{"resultType":"streams","result":[{"stream":{},"values":[`,
+      );
+      yield Buffer.from(`["1","x",{"structuredMetadata":{"a":[[]${",[]".repeat((4 * MIB - 100) / 3)}]}}]`);
+      yield Buffer.from("]}]}}\n");
+    },
+    says: /standard input:1: entry has more than 100000 members and items/,
+    exitCode: 3,
+  },
+  "labels of many small values in CSV": {
+    *chunks() {
+      yield Buffer.from(`"Time","Line","labels"\n`);
+      yield Buffer.from(`"1","x","{""a"":[[]${",[]".repeat((4 * MIB - 100) / 3)}]}"\n`);
+    },
+    says: /standard input:2: labels of the row: more than 100000 members and items/,
     exitCode: 3,
   },
 };

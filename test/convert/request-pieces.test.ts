@@ -139,7 +139,7 @@ for (const [name, { write, syntax, decode }] of Object.entries(encodings)) {
           fc.integer({ min: 1, max: 20 }),
           (levels, pieceBytesMax, pieceRecordsMax) => {
             const whole = write(levels);
-            const limits = { pieceBytesMax, pieceRecordsMax, recordBytesMax: 1000 };
+            const limits = { pieceBytesMax, pieceRecordsMax, recordBytesMax: 1000, valuesMax: 1000 };
             const pieces = bodies(requestPieces(whole, syntax(whole), limits));
             for (const piece of pieces) assert.ok(decode(piece).length <= pieceRecordsMax);
             assert.deepEqual(meaning(pieces.flatMap((piece) => decode(piece))), meaning(decode(whole)));
@@ -158,6 +158,7 @@ for (const [name, { write, syntax, decode }] of Object.entries(encodings)) {
         requestPieces(whole, syntax(whole), {
           pieceBytesMax: 1000,
           pieceRecordsMax: 400,
+          valuesMax: 1000,
           recordBytesMax: 1000,
         }),
       );
@@ -180,6 +181,7 @@ for (const [name, { write, syntax, decode }] of Object.entries(encodings)) {
         ...requestPieces(whole, syntax(whole), {
           pieceBytesMax: 100,
           pieceRecordsMax: 10,
+          valuesMax: 1000,
           recordBytesMax: 500,
         }),
       ];
@@ -195,7 +197,7 @@ for (const [name, { write, syntax, decode }] of Object.entries(encodings)) {
           const whole = write(levels);
           fc.pre(whole.length > 0);
           whole[place % whole.length] = byte;
-          const limits = { pieceBytesMax: 50, pieceRecordsMax: 3, recordBytesMax: 1000 };
+          const limits = { pieceBytesMax: 50, pieceRecordsMax: 3, recordBytesMax: 1000, valuesMax: 1000 };
           for (const piece of requestPieces(whole, syntax(whole), limits)) {
             assert.ok(piece.offset >= 0 && piece.offset <= whole.length);
             if ("reason" in piece) assert.ok(piece.reason.length > 0);

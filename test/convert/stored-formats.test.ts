@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import type { StoredRequestOptions } from "../../src/convert/stored-requests.ts";
+import { STORED_FORMATS, type StoredRequestOptions } from "../../src/convert/stored-requests.ts";
 import { chunked, collectStored } from "./collect.ts";
 
 const MESSAGE_1 =
@@ -113,7 +113,32 @@ describe("stored formats are recognised by content", () => {
       PROTO_1.toString("latin1"),
     ]);
     assert.deepEqual(await bodies("garbage\n{}\n", { from: "otlp-json" }), ["rejected", "{}"]);
-    assert.deepEqual(await bodies(PROTO_2, { from: "otlp-proto-framed" }), ["rejected"]);
+    await assert.rejects(bodies(PROTO_2, { from: "otlp-proto-framed" }), /looks like otlp-proto$/);
+  });
+
+  it("a wrong name is an error that says what it looks like, once all was read", async () => {
+    const files: Readonly<Record<string, string | Buffer>> = {
+      v1: '{"ts_ns":1,"event":{}}\n{"ts_ns":2,"event":{}}\n',
+      "otlp-json": `${JSON.stringify({ resourceLogs: [] })}\n`,
+      "otlp-proto": PROTO_2,
+      "otlp-proto-framed": Buffer.concat([frame(PROTO_1), frame(PROTO_2)]),
+      loki: '{"status":"success","data":{"resultType":"streams","result":[]}}',
+      "grafana-json": '[{"line":"x","timestamp":"1","fields":{}}]',
+      "grafana-csv": '"Time","Line","labels"\n"1","x","{}"\n',
+    };
+    for (const [format, content] of Object.entries(files)) {
+      for (const from of STORED_FORMATS) {
+        const items = bodies(content, { from });
+        if (from === format) await items;
+        else {
+          const message = `no message of the input is ${from}; it looks like ${format}`;
+          await assert.rejects(items, { code: "bad-input", message }, message);
+        }
+      }
+    }
+    // One message that is of it is enough: what the others are is for their decoder.
+    const mixed = `${files.v1}${files["otlp-json"]}`;
+    assert.equal((await bodies(mixed, { from: "otlp-json" })).length, 3);
   });
 
   it("a file is read by its path", async () => {

@@ -169,4 +169,31 @@ describe("convert", function () {
       await loki.close();
     }
   });
+
+  it("loses one entry of a stream of Loki where that one can't be read", async () => {
+    const metadata = (number: number) => ({
+      structuredMetadata: {
+        runtime_evidence_event_type: "file_open",
+        runtime_evidence_record_timestamp: String(1_000_000 + number),
+        runtime_evidence_probe_name: "test",
+        runtime_evidence_process_comm: "c",
+        process_pid: "1",
+        file_path: `/file/${number}`,
+      },
+    });
+    const values = [1, 2, 3, 4].map((number) => [String(number), "", metadata(number)]);
+    values[1] = ["2", { not: "text" }, metadata(2)] as never;
+    values[3] = "no entry" as never;
+    const answer = { status: "success", data: { resultType: "streams", result: [{ stream: {}, values }] } };
+    const lines: string[] = [];
+    const stored = files.write("loki.json", `${JSON.stringify(answer)}\n`);
+    const report = (line: string) => void lines.push(line);
+    const result = await toV1(stored, files.path("back.ndjson"), { report });
+    assert.deepEqual([result.written, result.badMessages], [2, 2]);
+    sameRecords(files.read("back.ndjson"), [1, 3].map(numberedRecord));
+    assert.match(
+      lines.join("\n"),
+      /^\S+loki\.json:1: Loki: line must be text\n\S+:1: Loki: an item of values/,
+    );
+  });
 });
