@@ -21,7 +21,7 @@ import { JsonReader } from "./json-reader.ts";
 
 /**
  * Most log records of one text: an empty one has three characters and takes some hundred bytes when it is decoded.
- * Stored text of over 16 MiB comes in pieces; below that, so many records have next to nothing in them.
+ * Large stored text comes in pieces; where it does not, so many records have next to nothing in them.
  */
 const recordsMax = 100_000;
 

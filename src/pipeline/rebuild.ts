@@ -1,6 +1,8 @@
 /**
  * The way back: stored messages → v1 records, each once, and each validated before it is written.
  */
+
+import { isAscii } from "node:buffer";
 import { hasMoreValues, tooManyValues, VALUE_BYTES_MIN, VALUES_MAX_DEFAULT } from "../convert/json-values.ts";
 import { SeenRecords } from "../convert/seen-records.ts";
 import type { StoredEncoding } from "../convert/stored-item.ts";
@@ -166,6 +168,8 @@ export function decodeStored(encoding: LogEncoding, body: Buffer): readonly Deco
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 function utf8(body: Buffer): string {
+  // Usual, and ten times as fast.
+  if (isAscii(body)) return body.toString("latin1");
   try {
     return decoder.decode(body);
   } catch (cause) {
