@@ -28,7 +28,9 @@ const sameBytesMax = 96;
 export const plainText = /^[\x20-\x7e]*$/;
 
 export class ExpectedAttributes {
-  readonly #byKey = new Map<string, ExpectedAttribute>();
+  /** By kind, then by key: one key can have values of several kinds by turns. */
+  readonly #known = new Map<string, Map<string, ExpectedAttribute>>();
+  #count = 0;
   #last: ExpectedAttribute | undefined;
 
   /** What is expected now, if anything. */
@@ -51,8 +53,7 @@ export class ExpectedAttributes {
 
   /** Says that another attribute stood there, which is expected from now on; `start` gives its bytes. */
   learn(key: string, kind: string, value: AnyValue, start: (key: string) => Uint8Array): void {
-    const known = this.#byKey.get(key);
-    const attribute = known?.kind === kind ? known : this.#create(key, kind, value, start);
+    const attribute = this.#known.get(kind)?.get(key) ?? this.#create(key, kind, value, start);
     if (attribute === undefined) return;
     if (this.#last !== undefined) this.#last.next = attribute;
     this.#last = attribute;
@@ -64,10 +65,12 @@ export class ExpectedAttributes {
     value: AnyValue,
     start: (key: string) => Uint8Array,
   ): ExpectedAttribute | undefined {
-    if (key.length > keyCharactersMax || !plainText.test(key)) return undefined;
-    if (this.#byKey.size === attributesMax && !this.#byKey.has(key)) return undefined;
+    if (this.#count === attributesMax || key.length > keyCharactersMax || !plainText.test(key))
+      return undefined;
     const attribute = { key, start: byteWords(start(key)), kind, value, same: undefined, next: undefined };
-    this.#byKey.set(key, attribute);
+    const ofKind = this.#known.get(kind) ?? new Map<string, ExpectedAttribute>();
+    this.#known.set(kind, ofKind.set(key, attribute));
+    this.#count++;
     return attribute;
   }
 }
