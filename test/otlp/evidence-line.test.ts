@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { stringifyEvidence } from "../../src/evidence/json.ts";
 import { createMemberChecks } from "../../src/evidence/member-checks.ts";
@@ -109,6 +111,35 @@ describe("a v1 line straight from attributes", () => {
     ];
     assert.equal(new Set(records.map(({ event }) => event.type)).size, schemaEventTypes.length);
     assert.equal(sameLines(decodeRequest(request(records))), records.length);
+  });
+
+  it("is made of long values without keeping them", () => {
+    setFlagsFromString("--expose-gc");
+    const gc = runInNewContext("gc") as () => void;
+    const line = createEvidenceLineWriter();
+    const lengthOf = (event: EvidenceRecord["event"]) => {
+      const records = [{ ts_ns: 1, src: "p", pid: 1, comm: "c", event }];
+      return decodeRequest(request(records)).map(line)[0]?.length;
+    };
+    const usedBytes = () => {
+      gc();
+      gc();
+      const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+      return heapUsed + external - arrayBuffers;
+    };
+    lengthOf({ type: "function_call", addr: "0x1", symbol: "s", library: "l" });
+    const before = usedBytes();
+    const long = "x".repeat(10_000_000);
+    const lengths = [
+      lengthOf({ type: "file_open", path: long }),
+      lengthOf({ type: "process_exec", filename: long }),
+      lengthOf({ type: "function_call", addr: "0x1", symbol: long }),
+    ];
+    assert.ok(lengths.every((length) => length !== undefined && length > long.length));
+    const keptBytes = usedBytes() - before;
+    // The one that is held here, and the noise of other tests.
+    assert.ok(keptBytes < 25_000_000, `${keptBytes} bytes`);
+    assert.equal(long.length, 10_000_000);
   });
 
   it("is not there for a record that has more than attributes say, or less than v1 needs", () => {
