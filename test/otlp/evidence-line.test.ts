@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { stringifyEvidence } from "../../src/evidence/json.ts";
 import { createMemberChecks } from "../../src/evidence/member-checks.ts";
 import type { EvidenceRecord, JsonValue } from "../../src/evidence/record.ts";
+import { readSchema } from "../../src/evidence/schema.ts";
 import { createValidator } from "../../src/evidence/validator.ts";
 import { type AnyValue, DoubleValue } from "../../src/otlp/any-value.ts";
 import { decodeJson } from "../../src/otlp/decode-json.ts";
@@ -209,6 +210,28 @@ describe("the checks of single members", () => {
         },
         expected(eventFields[type]),
       );
+    }
+  });
+
+  it("are refused where the schema says of a record what is not of one member", () => {
+    const schema = readSchema() as Record<string, Record<string, Record<string, object>>>;
+    const changed = (change: (copy: typeof schema) => void) => {
+      const copy = structuredClone(schema);
+      change(copy);
+      return () => createMemberChecks(copy).event("file_open");
+    };
+    assert.doesNotThrow(changed(() => {}));
+    for (const change of [
+      (copy: typeof schema) => Object.assign(copy, { maxProperties: 9 }),
+      (copy: typeof schema) => Object.assign(copy, { additionalProperties: false }),
+      (copy: typeof schema) => Object.assign(copy.properties?.event ?? {}, { maxProperties: 9 }),
+      (copy: typeof schema) => Object.assign(copy.properties?.event ?? {}, { oneOf: [] }),
+      (copy: typeof schema) => Object.assign(copy.$defs?.file_open ?? {}, { minProperties: 3 }),
+      (copy: typeof schema) =>
+        Object.assign(copy.$defs?.file_open?.properties ?? {}, { type: { type: "string" } }),
+      (copy: typeof schema) => Object.assign(copy.$defs?.ssl_op ?? {}, { required: ["operation"] }),
+    ]) {
+      assert.throws(changed(change), /the v1 schema/);
     }
   });
 });
