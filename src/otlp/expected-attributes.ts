@@ -22,6 +22,8 @@ export interface ExpectedAttribute {
 
 /** Attributes beyond this many are not kept: log records of others may have any. */
 const attributesMax = 256;
+/** When so many were not, all are forgotten, and learnt anew: those kept are not what comes now. */
+const refusedMax = 4096;
 const keyCharactersMax = 96;
 const sameBytesMax = 96;
 /** Text that has a byte for each character, and the same in every encoding. */
@@ -31,6 +33,7 @@ export class ExpectedAttributes {
   /** By kind, then by key: one key can have values of several kinds by turns. */
   readonly #known = new Map<string, Map<string, ExpectedAttribute>>();
   #count = 0;
+  #refused = 0;
   #last: ExpectedAttribute | undefined;
 
   /** What is expected now, if anything. */
@@ -65,12 +68,22 @@ export class ExpectedAttributes {
     value: AnyValue,
     start: (key: string) => Uint8Array,
   ): ExpectedAttribute | undefined {
-    if (this.#count === attributesMax || key.length > keyCharactersMax || !plainText.test(key))
-      return undefined;
+    if (key.length > keyCharactersMax || !plainText.test(key)) return undefined;
+    if (this.#count === attributesMax) {
+      if (++this.#refused < refusedMax) return undefined;
+      this.#forget();
+    }
     const attribute = { key, start: byteWords(start(key)), kind, value, same: undefined, next: undefined };
     const ofKind = this.#known.get(kind) ?? new Map<string, ExpectedAttribute>();
     this.#known.set(kind, ofKind.set(key, attribute));
     this.#count++;
     return attribute;
+  }
+
+  #forget(): void {
+    this.#known.clear();
+    this.#count = 0;
+    this.#refused = 0;
+    this.#last = undefined;
   }
 }

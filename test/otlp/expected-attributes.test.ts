@@ -133,8 +133,15 @@ describe("attributes that look as expected", () => {
       attributes.learn(`k${index % 3}`, index % 2 === 0 ? "intValue" : "stringValue", index, start);
     }
     assert.equal(learnt, 6);
-    for (let index = 0; index < 10_000; index++) attributes.learn(`other${index}`, "", null, start);
+    for (let index = 0; index < 4_000; index++) attributes.learn(`other${index}`, "", null, start);
     assert.equal(learnt, 256);
+    // Those of others don't keep ours out for good.
+    for (let index = 0; index < 400; index++) {
+      for (const key of ["a", "b"]) attributes.learn(key, "", null, start);
+    }
+    assert.equal(learnt, 258);
+    attributes.learn("a", "", null, start);
+    assert.equal(attributes.next?.key, "b");
   });
 
   it("are refused where they are no JSON, with the place", () => {
