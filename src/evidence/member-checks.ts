@@ -28,9 +28,10 @@ const recordKeywords = ["$schema", "$id", "$defs", "title", "description", "type
 /** Keywords that check nothing. */
 const annotations = new Set(["description", "examples", "title"]);
 
-export function createMemberChecks(): MemberChecks {
-  const schema = readSchema();
+/** Throws when `schema` says of a record what is not of one member. */
+export function createMemberChecks(schema: Schema = readSchema()): MemberChecks {
   const definitions = schema.$defs as Readonly<Record<EventType, Schema>>;
+  requireEventByType(schema, definitions);
   const compile = compiler();
   const events = new Map<EventType, ObjectChecks>();
   return {
@@ -43,6 +44,29 @@ export function createMemberChecks(): MemberChecks {
   };
 }
 
+/** Whether `event` is right must depend on nothing but its own type's definition, which its type alone chooses. */
+function requireEventByType(schema: Schema, definitions: Readonly<Record<string, Schema>>): void {
+  const event = { oneOf: Object.keys(definitions).map((type) => ({ $ref: `#/$defs/${type}` })) };
+  const isByType =
+    checksOf(propertiesOf(schema).event) === JSON.stringify(event) &&
+    Object.entries(definitions).every(
+      ([type, definition]) =>
+        checksOf(propertiesOf(definition).type) === JSON.stringify({ const: type }) &&
+        (definition.required as readonly string[]).includes("type"),
+    );
+  if (!isByType) throw new Error("the v1 schema says more of an event than its type and its members");
+}
+
+const propertiesOf = (schema: Schema): Readonly<Record<string, Schema>> =>
+  schema.properties as Readonly<Record<string, Schema>>;
+
+/** What of a schema checks anything, as JSON. */
+function checksOf(schema: Schema | undefined): string {
+  return JSON.stringify(
+    Object.fromEntries(Object.entries(schema ?? {}).filter(([keyword]) => !annotations.has(keyword))),
+  );
+}
+
 /** All members but the one that is checked by how the rest is chosen. */
 function compileObject(
   schema: Schema,
@@ -52,7 +76,7 @@ function compileObject(
 ): ObjectChecks {
   const unknown = Object.keys(schema).find((keyword) => !keywords.includes(keyword));
   if (unknown !== undefined) throw new Error(`the v1 schema has ${unknown}, which is not of one member`);
-  const { [apart]: _, ...members } = schema.properties as Readonly<Record<string, Schema>>;
+  const { [apart]: _, ...members } = propertiesOf(schema);
   return {
     members: Object.fromEntries(Object.entries(members).map(([name, member]) => [name, compile(member)])),
     required: schema.required as readonly string[],
@@ -64,11 +88,8 @@ function compiler(): (member: Schema) => MemberCheck {
   const ajv = createAjv(false);
   const compiled = new Map<string, MemberCheck>();
   return (member) => {
-    const checks = Object.fromEntries(
-      Object.entries(member).filter(([keyword]) => !annotations.has(keyword)),
-    );
-    const key = JSON.stringify(checks);
-    const check = compiled.get(key) ?? memberCheck(ajv.compile(checks));
+    const key = checksOf(member);
+    const check = compiled.get(key) ?? memberCheck(ajv.compile(JSON.parse(key) as Schema));
     compiled.set(key, check);
     return check;
   };

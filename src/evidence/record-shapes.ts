@@ -21,8 +21,9 @@ const learntCharactersMax = 16 * 1024;
 /** Every integer of at most so many digits is exact as a double; of up to the other, it is one of 64 bits. */
 const exactDigitsMax = 15;
 const digitsMax = 20;
-/** Texts that are passed over, after one that has no shape, before the next is tried: at most. */
-const pauseMax = 1024;
+/** One text in so many can be learnt, and some at once: it takes several times as long as reading the text. */
+const textsPerLesson = 16;
+const lessonsMax = 32;
 /** JSON that the bytes of `JsonScanner` show as they are: no DEL, and nothing beyond ASCII. */
 const plainText = /^[\x09-\x7e]*$/;
 
@@ -31,7 +32,7 @@ const trueText = byteWords(Buffer.from("true"));
 const falseText = byteWords(Buffer.from("false"));
 
 interface Step {
-  /** From the value before, or the beginning, to this value; of the last step to the end. */
+  /** From the value before, or the beginning, to this value; of the last step to the end. Without white space behind it. */
   readonly text: ByteWords;
   /** Where the member belongs: at the top, or in the object that `opens` began. */
   readonly isInner: boolean;
@@ -53,8 +54,8 @@ type Seen = Pick<Step, "isInner" | "opens" | "member"> & { readonly text: string
 export class RecordShapes {
   #first: Step[] = [];
   #stepCount = 0;
-  #pause = 0;
-  #pauseNext = 1;
+  /** Texts that were read and are not yet used up by learning. */
+  #texts = textsPerLesson * lessonsMax;
   #buffer: ArrayBufferLike = new ArrayBuffer(0);
   #view = new DataView(this.#buffer);
   #bytes: Buffer = Buffer.alloc(0);
@@ -69,12 +70,14 @@ export class RecordShapes {
     this.#position = text.byteOffset;
     this.#end = text.byteOffset + text.byteLength;
     this.#isNew = false;
+    if (this.#texts < textsPerLesson * lessonsMax) this.#texts++;
     const top: Members = {};
     let inner = top;
     let steps = this.#first;
     for (;;) {
       const step = this.#pass(steps);
       if (step === undefined) return undefined;
+      this.#passSpace();
       const { member } = step;
       if (member === undefined) return this.#position === this.#end ? top : undefined;
       if (step.opens !== undefined) {
@@ -89,20 +92,12 @@ export class RecordShapes {
     }
   }
 
-  /** Learns the shape of the text that `read` had last and knew nothing of, and that is JSON for sure. */
+  /** Learns, if it may, the shape of the text that `read` had last and knew nothing of, and that is JSON for sure. */
   learn(text: string): void {
-    if (!this.#isNew || text.length > learntCharactersMax) return;
-    if (this.#pause > 0) {
-      this.#pause--;
-      return;
-    }
+    if (!this.#isNew || text.length > learntCharactersMax || this.#texts < textsPerLesson) return;
+    this.#texts -= textsPerLesson;
     const seen = shapeOf(text);
-    if (seen === undefined) {
-      this.#pause = this.#pauseNext;
-      this.#pauseNext = Math.min(2 * this.#pauseNext, pauseMax);
-      return;
-    }
-    this.#pauseNext = 1;
+    if (seen === undefined) return;
     if (this.#stepCount + seen.length > stepsMax) this.#forget();
     let steps = this.#first;
     for (const step of seen) {
@@ -152,16 +147,25 @@ export class RecordShapes {
     return true;
   }
 
+  #passSpace(): void {
+    while (this.#position < this.#end && isSpace(this.#bytes[this.#position] as number)) this.#position++;
+  }
+
   /** The value that stands here, if it is a plain one. */
   #value(step: Step): JsonValue | undefined {
     const { same } = step;
-    if (same !== undefined && this.#passText(same)) return step.value;
     const start = this.#position;
+    if (same !== undefined && this.#passText(same)) {
+      // 12 is also how 123 begins.
+      if (!isDigit(this.#bytes[this.#position])) return step.value;
+      this.#position = start;
+    }
     const value = this.#plainValue();
-    const length = this.#position - start;
-    const isAgain = value === step.value && value !== undefined && length <= textBytesMax;
+    // A long one is not kept: there are as many as there are steps.
+    const kept = this.#position - start <= textBytesMax ? value : undefined;
+    const isAgain = kept !== undefined && kept === step.value;
     step.same = isAgain ? byteWords(this.#bytes.subarray(start, this.#position)) : undefined;
-    step.value = value ?? null;
+    step.value = kept ?? null;
     return value;
   }
 
@@ -230,6 +234,11 @@ function isDigit(byte: number | undefined): byte is number {
   return byte !== undefined && byte <= 0x39 && byte >= 0x30;
 }
 
+/** White space of JSON. */
+function isSpace(byte: number): boolean {
+  return byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09);
+}
+
 /** Whether digits go on as a fraction or with an exponent. */
 function isInNumber(byte: number | undefined): boolean {
   return byte === 0x2e || byte === 0x65 || byte === 0x45;
@@ -243,7 +252,7 @@ function shapeOf(text: string): Seen[] | undefined {
   let opens: string | undefined;
   /** Takes one member; false if it can be no step. */
   const take = (member: string | undefined, isInner: boolean): boolean => {
-    const between = text.slice(textStart, scanner.position);
+    const between = text.slice(textStart, scanner.position).trimEnd();
     if (between.length > textBytesMax || !plainText.test(between)) return false;
     steps.push({ text: between, isInner, opens, member });
     opens = undefined;
@@ -266,7 +275,7 @@ function shapeOf(text: string): Seen[] | undefined {
     } while (scanner.moreMembers());
     return true;
   };
-  if (!members(false)) return undefined;
+  if (scanner.peek() !== jsonToken.openBrace || !members(false)) return undefined;
   scanner.end();
   return take(undefined, false) ? steps : undefined;
 }

@@ -23,6 +23,9 @@ import {
 /** The v1 record of a log record as one line without its end; nothing where only the long way can tell. */
 export type EvidenceLineWriter = (decoded: DecodedLogRecord) => string | undefined;
 
+/** Longer texts are not remembered: they seldom come again, and could be as long as a request. */
+const lastCharactersMax = 256;
+
 type Slots = readonly (AnyValue | undefined)[];
 
 const typeSlot = slotOf(eventTypeKey);
@@ -100,7 +103,7 @@ class Members {
   }
 }
 
-/** One member, which remembers its last text: of most members the next value is the same again. */
+/** One member, which remembers its last short text: of most members the next value is the same again. */
 class Member {
   readonly slot: number;
   readonly required: boolean;
@@ -125,10 +128,12 @@ class Member {
   text(value: AnyValue): string | undefined {
     if (value === this.#lastValue) return this.#lastText;
     const json = this.#json(value);
-    if (typeof value === "object") return json === undefined ? undefined : this.#start + json;
+    const text = json === undefined ? undefined : this.#start + json;
+    if (typeof value === "object" || (typeof value === "string" && value.length > lastCharactersMax))
+      return text;
     this.#lastValue = value;
-    this.#lastText = json === undefined ? undefined : this.#start + json;
-    return this.#lastText;
+    this.#lastText = text;
+    return text;
   }
 
   #json(value: AnyValue): string | undefined {

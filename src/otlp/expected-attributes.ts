@@ -22,13 +22,18 @@ export interface ExpectedAttribute {
 
 /** Attributes beyond this many are not kept: log records of others may have any. */
 const attributesMax = 256;
+/** When so many were not, all are forgotten, and learnt anew: those kept are not what comes now. */
+const refusedMax = 4096;
 const keyCharactersMax = 96;
 const sameBytesMax = 96;
 /** Text that has a byte for each character, and the same in every encoding. */
 export const plainText = /^[\x20-\x7e]*$/;
 
 export class ExpectedAttributes {
-  readonly #byKey = new Map<string, ExpectedAttribute>();
+  /** By kind, then by key: one key can have values of several kinds by turns. */
+  readonly #known = new Map<string, Map<string, ExpectedAttribute>>();
+  #count = 0;
+  #refused = 0;
   #last: ExpectedAttribute | undefined;
 
   /** What is expected now, if anything. */
@@ -53,8 +58,7 @@ export class ExpectedAttributes {
 
   /** Says that another attribute stood there, which is expected from now on; `start` gives its bytes. */
   learn(key: string, kind: string, start: (key: string) => Uint8Array): void {
-    const known = this.#byKey.get(key);
-    const attribute = known?.kind === kind ? known : this.#create(key, kind, start);
+    const attribute = this.#known.get(kind)?.get(key) ?? this.#create(key, kind, start);
     if (attribute === undefined) return;
     if (this.#last !== undefined) this.#last.next = attribute;
     this.#last = attribute;
@@ -62,7 +66,10 @@ export class ExpectedAttributes {
 
   #create(key: string, kind: string, start: (key: string) => Uint8Array): ExpectedAttribute | undefined {
     if (key.length > keyCharactersMax || !plainText.test(key)) return undefined;
-    if (this.#byKey.size === attributesMax && !this.#byKey.has(key)) return undefined;
+    if (this.#count === attributesMax) {
+      if (++this.#refused < refusedMax) return undefined;
+      this.#forget();
+    }
     const attribute = {
       key,
       start: byteWords(start(key)),
@@ -71,7 +78,16 @@ export class ExpectedAttributes {
       same: undefined,
       next: undefined,
     };
-    this.#byKey.set(key, attribute);
+    const ofKind = this.#known.get(kind) ?? new Map<string, ExpectedAttribute>();
+    this.#known.set(kind, ofKind.set(key, attribute));
+    this.#count++;
     return attribute;
+  }
+
+  #forget(): void {
+    this.#known.clear();
+    this.#count = 0;
+    this.#refused = 0;
+    this.#last = undefined;
   }
 }

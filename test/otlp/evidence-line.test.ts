@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { stringifyEvidence } from "../../src/evidence/json.ts";
 import { createMemberChecks } from "../../src/evidence/member-checks.ts";
 import type { EvidenceRecord, JsonValue } from "../../src/evidence/record.ts";
+import { readSchema } from "../../src/evidence/schema.ts";
 import { createValidator } from "../../src/evidence/validator.ts";
 import { type AnyValue, DoubleValue } from "../../src/otlp/any-value.ts";
 import { decodeJson } from "../../src/otlp/decode-json.ts";
@@ -111,6 +114,35 @@ describe("a v1 line straight from attributes", () => {
     assert.equal(sameLines(decodeRequest(request(records))), records.length);
   });
 
+  it("is made of long values without keeping them", () => {
+    setFlagsFromString("--expose-gc");
+    const gc = runInNewContext("gc") as () => void;
+    const line = createEvidenceLineWriter();
+    const lengthOf = (event: EvidenceRecord["event"]) => {
+      const records = [{ ts_ns: 1, src: "p", pid: 1, comm: "c", event }];
+      return decodeRequest(request(records)).map(line)[0]?.length;
+    };
+    const usedBytes = () => {
+      gc();
+      gc();
+      const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+      return heapUsed + external - arrayBuffers;
+    };
+    lengthOf({ type: "function_call", addr: "0x1", symbol: "s", library: "l" });
+    const before = usedBytes();
+    const long = "x".repeat(10_000_000);
+    const lengths = [
+      lengthOf({ type: "file_open", path: long }),
+      lengthOf({ type: "process_exec", filename: long }),
+      lengthOf({ type: "function_call", addr: "0x1", symbol: long }),
+    ];
+    assert.ok(lengths.every((length) => length !== undefined && length > long.length));
+    const keptBytes = usedBytes() - before;
+    // The one that is held here, and the noise of other tests.
+    assert.ok(keptBytes < 25_000_000, `${keptBytes} bytes`);
+    assert.equal(long.length, 10_000_000);
+  });
+
   it("is not there for a record that has more than attributes say, or less than v1 needs", () => {
     const whole = { ts_ns: 1, src: "p", pid: 1, comm: "c", event: { type: "file_open", path: "/" } } as const;
     const lines = (change: (logRecord: DecodedLogRecord) => void, record: EvidenceRecord = whole) => {
@@ -178,6 +210,28 @@ describe("the checks of single members", () => {
         },
         expected(eventFields[type]),
       );
+    }
+  });
+
+  it("are refused where the schema says of a record what is not of one member", () => {
+    const schema = readSchema() as Record<string, Record<string, Record<string, object>>>;
+    const changed = (change: (copy: typeof schema) => void) => {
+      const copy = structuredClone(schema);
+      change(copy);
+      return () => createMemberChecks(copy).event("file_open");
+    };
+    assert.doesNotThrow(changed(() => {}));
+    for (const change of [
+      (copy: typeof schema) => Object.assign(copy, { maxProperties: 9 }),
+      (copy: typeof schema) => Object.assign(copy, { additionalProperties: false }),
+      (copy: typeof schema) => Object.assign(copy.properties?.event ?? {}, { maxProperties: 9 }),
+      (copy: typeof schema) => Object.assign(copy.properties?.event ?? {}, { oneOf: [] }),
+      (copy: typeof schema) => Object.assign(copy.$defs?.file_open ?? {}, { minProperties: 3 }),
+      (copy: typeof schema) =>
+        Object.assign(copy.$defs?.file_open?.properties ?? {}, { type: { type: "string" } }),
+      (copy: typeof schema) => Object.assign(copy.$defs?.ssl_op ?? {}, { required: ["operation"] }),
+    ]) {
+      assert.throws(changed(change), /the v1 schema/);
     }
   });
 });

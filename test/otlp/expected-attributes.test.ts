@@ -9,6 +9,7 @@ import {
 } from "../../src/otlp/any-value.ts";
 import { decodeJson } from "../../src/otlp/decode-json.ts";
 import { decodeRequest } from "../../src/otlp/decode-request.ts";
+import { ExpectedAttributes } from "../../src/otlp/expected-attributes.ts";
 
 /** Attributes as JSON in many spellings, of few keys, so that what is expected is often almost right. */
 const keys = fc.constantFrom("process.pid", "file.path", "a", "b", "k\\u0065y", "é", "\x7f", "key");
@@ -117,6 +118,31 @@ describe("attributes that look as expected", () => {
       { numRuns: 3000 },
     );
   }).timeout(60_000);
+
+  it("are not learnt again and again where values of one key are of several kinds", () => {
+    const kinds = ['"stringValue":"x"', '"intValue":"1"', '"boolValue":true', '"arrayValue":{}'];
+    const record = (index: number) =>
+      `{"attributes":[${kinds.map((_, at) => `{"key":"k${at}","value":{${kinds[(at + index) % 4]}}}`).join(",")}]}`;
+    const texts = Array.from({ length: 200 }, (_, index) => record(index));
+    const expected = texts.map((text) => attributesOf(requestOf([text]))[0]);
+    assert.deepStrictEqual(attributesOf(requestOf(texts)), expected);
+    const attributes = new ExpectedAttributes();
+    let learnt = 0;
+    const start = (key: string) => Buffer.from(`${key}${learnt++}`);
+    for (let index = 0; index < 10_000; index++) {
+      attributes.learn(`k${index % 3}`, index % 2 === 0 ? "intValue" : "stringValue", start);
+    }
+    assert.equal(learnt, 6);
+    for (let index = 0; index < 4_000; index++) attributes.learn(`other${index}`, "", start);
+    assert.equal(learnt, 256);
+    // Those of others don't keep ours out for good.
+    for (let index = 0; index < 400; index++) {
+      for (const key of ["a", "b"]) attributes.learn(key, "", start);
+    }
+    assert.equal(learnt, 258);
+    attributes.learn("a", "", start);
+    assert.equal(attributes.next?.key, "b");
+  });
 
   it("are refused where they are no JSON, with the place", () => {
     const record = '{"attributes":[{"key":"a","value":{"stringValue":"x"}}]}';
