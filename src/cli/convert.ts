@@ -116,7 +116,7 @@ function summary(result: ConvertResult): string {
   add(result.foreign, "log records of others passed over");
   add(result.control, "of the exporter about its stream (see verify)");
   add(result.invalid, "records rejected");
-  add(result.badMessages, "messages not readable");
+  add(result.badMessages, `message${result.badMessages === 1 ? "" : "s"} not readable`);
   add(result.forgotten, "times uids were forgotten, so that duplicates may be left");
   return parts.join(", ");
 }

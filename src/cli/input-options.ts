@@ -14,13 +14,13 @@ import { parseCount, parseSizeBytes } from "./quantity.ts";
 /** Values of the options added by `addLimitOptions`. */
 export interface LimitFlags {
   lineBytesMax?: number;
-  messageBytesMax?: number;
   valuesMax?: number;
   showRejected: number;
 }
 
 /** Values of the options added by `addInputOptions`. */
 export interface InputFlags extends LokiFlags, LimitFlags {
+  messageBytesMax?: number;
   from: StoredFormat | "auto";
 }
 
@@ -28,17 +28,12 @@ export interface InputFlags extends LokiFlags, LimitFlags {
 const MESSAGE_BYTES_LIMIT = 256 * 1024 * 1024;
 const MESSAGE_BYTES_LEAST = 1024;
 
-/** Adds the limits of what is read. */
+/** Adds the limits of records that are read. */
 export function addLimitOptions(command: Command): Command {
   return command
     .option(
       "--line-bytes-max <size>",
       "longest v1 record, row of Grafana, or log record of a large message; longer ones are rejected (default: 4MiB)",
-      parseMessageBytes,
-    )
-    .option(
-      "--message-bytes-max <size>",
-      "longest OTLP message or answer of Loki; longer ones are passed over (default: 64MiB)",
       parseMessageBytes,
     )
     .option(
@@ -61,7 +56,8 @@ function parseMessageBytes(text: string): number {
 }
 
 /** The limits that were given. */
-export function resolveLimits({ lineBytesMax, messageBytesMax, valuesMax }: LimitFlags): StoredLimits {
+export function resolveLimits(flags: LimitFlags & Pick<InputFlags, "messageBytesMax">): StoredLimits {
+  const { lineBytesMax, messageBytesMax, valuesMax } = flags;
   return {
     ...(lineBytesMax !== undefined && { lineBytesMax }),
     ...(messageBytesMax !== undefined && { messageBytesMax }),
@@ -81,7 +77,12 @@ export function addInputOptions(command: Command): Command {
         .choices(["auto", ...STORED_FORMATS])
         .default("auto"),
     );
-  return addLokiOptions(addLimitOptions(command));
+  addLimitOptions(command).option(
+    "--message-bytes-max <size>",
+    "longest OTLP message or answer of Loki; longer ones are passed over (default: 64MiB)",
+    parseMessageBytes,
+  );
+  return addLokiOptions(command);
 }
 
 /** What to read, in order. Throws `usage` where there is nothing, or both files and a Loki. */

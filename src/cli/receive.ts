@@ -1,7 +1,7 @@
 /**
  * `receive`: an embedded collector.
  */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { processStatus } from "../health/exporter-status.ts";
 import { processJson } from "../health/status-json.ts";
 import { grouped, startStatusLine } from "../health/status-line.ts";
@@ -27,14 +27,8 @@ interface ReceiveFlags {
 export function receiveCommand(setExitCode: SetExitCode): Command {
   return new Command("receive")
     .description("receive OTLP logs and write them as v1 NDJSON")
-    .option("--grpc <host:port>", 'listen for OTLP/gRPC; "none" for not at all', parseAddress, {
-      host: "127.0.0.1",
-      port: 4317,
-    })
-    .option("--http <host:port>", 'listen for OTLP/HTTP; "none" for not at all', parseAddress, {
-      host: "127.0.0.1",
-      port: 4318,
-    })
+    .addOption(listenOption("--grpc <host:port>", "OTLP/gRPC", 4317))
+    .addOption(listenOption("--http <host:port>", "OTLP/HTTP", 4318))
     .option("-o, --output <file>", 'where to write; "-" is standard output', "-")
     .option("--rejects <file>", "keep records that are not valid v1 here, with their reasons")
     .option(
@@ -53,6 +47,13 @@ Examples:
   runtime-evidence receive --grpc 127.0.0.1:14317 --http none --output evidence.ndjson`,
     )
     .action(async (flags: ReceiveFlags) => setExitCode(await runReceive(flags)));
+}
+
+function listenOption(flags: string, protocol: string, port: number): Option {
+  const address: ListenAddress = { host: "127.0.0.1", port };
+  return new Option(flags, `listen for ${protocol}; "none" for not at all`)
+    .argParser(parseAddress)
+    .default(address, `${address.host}:${port}`);
 }
 
 function parseAddress(text: string): ListenAddress | "none" {

@@ -22,7 +22,7 @@ export function verifyText(result: VerifyResult): string {
   add(result.foreign, "log records of others passed over");
   add(result.unnumbered, "records without a place in a stream: nothing can be said of them");
   add(result.damaged, "records damaged on the way");
-  add(result.badMessages, "messages not readable");
+  add(result.badMessages, `message${result.badMessages === 1 ? "" : "s"} not readable`);
   lines.push(verdictLine(result));
   return lines.join("\n");
 }

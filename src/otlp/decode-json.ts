@@ -25,6 +25,9 @@ import { JsonReader } from "./json-reader.ts";
  */
 const recordsMax = 100_000;
 
+/** How the member of each signal starts: logs, spans, metrics and profiles may stand in one file. */
+const signalPrefix = "resource";
+
 /** All names, so that those read are these very strings. */
 const memberNames = new StringTable(nameBytesMax, [
   ...["resourceLogs", "resource_logs", "resource", "scopeLogs", "scope_logs", "scope", "logRecords"],
@@ -55,17 +58,23 @@ const memberNames = new StringTable(nameBytesMax, [
 
 /**
  * All records of one ExportLogsServiceRequest or LogsData. Throws `bad-input` with the member and the character
- * at fault, also where there are more than `recordsMax` log records.
+ * at fault, also where there are more than `recordsMax` log records, and for an object of something else: one that
+ * has members, but none of any signal of OTLP, such as a v1 record.
  */
 export function decodeJson(text: string): DecodedLogRecord[] {
   const reader = new JsonReader(text, memberNames);
   const records: DecodedLogRecord[] = [];
+  let isEmpty = true;
+  let isOtlp = false;
   readObject(reader, "the request", (name) => {
+    isEmpty = false;
+    isOtlp ||= name.startsWith(signalPrefix);
     if (name !== "resourceLogs" && name !== "resource_logs") return false;
     readArray(reader, name, () => readResourceLogs(reader, records));
     return true;
   });
   reader.end();
+  if (!isEmpty && !isOtlp) throw reader.unlike("the request", "an object with resourceLogs", 0);
   return records;
 }
 

@@ -107,9 +107,14 @@ export async function visitInputs(
     if (options.signal?.aborted) return failure;
     if (thrown === undefined) continue;
     failure ??= thrown;
-    options.report(thrown.message.includes(input.name) ? thrown.message : `${input.name}: ${thrown.message}`);
+    options.report(saysName(thrown, input.name) ? thrown.message : `${input.name}: ${thrown.message}`);
   }
   return failure;
+}
+
+/** A file that can't be read is named by its error; the name of another may be a word of it, such as "gz". */
+function saysName({ code, message }: RuntimeEvidenceError, name: string): boolean {
+  return (code === "not-found" || code === "io") && message.includes(name);
 }
 
 /** The error that ended the reading of this input; what a visitor throws is thrown. */

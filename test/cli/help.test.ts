@@ -29,6 +29,13 @@ describe("help", function () {
     }
   });
 
+  it("says defaults as they are written on a command line", async () => {
+    for (const command of program.commands) {
+      const { stdout } = await runCli([command.name(), "--help"]);
+      assert.doesNotMatch(stdout, /default: [{[]/, command.name());
+    }
+  });
+
   it("documents every exit code", async () => {
     const { stdout } = await runCli(["--help"]);
     for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) assert.match(stdout, new RegExp(`^ +${code}  `, "m"));

@@ -1,5 +1,6 @@
 /** What is read: limits, names of formats, rejected lines, and pipes that go on. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { CLI, runCli } from "../kernel/live.ts";
 import { ndjson, numberedRecord, sameRecords, scratch, textOf } from "../pipeline/evidence-files.ts";
@@ -70,6 +71,29 @@ describe("the options of what is read", function () {
       assert.equal(code, 3, stderr);
       assert.ok(stderr.includes(`standard input: ${words}\n`), stderr);
     }
+  });
+
+  it("reject lines that are no OTLP among those that are, and pass over other signals", async () => {
+    const message = await stored();
+    const input = `${message}{"resourceSpans":[]}\n{}\n${ndjson(records)}${message}`;
+    for (const command of ["convert", "verify"]) {
+      const { code, stderr } = await runCli([command, "-"], input);
+      assert.equal(code, 3, stderr);
+      const places = stderr.match(/standard input:\d+: .*with resourceLogs/g) ?? [];
+      assert.deepEqual(
+        places.map((line) => line.split(":")[1]),
+        ["4", "5", "6"],
+        stderr,
+      );
+    }
+  });
+
+  it("are named in each error, also where their name is a word of it", () => {
+    files.write("gz", Buffer.from("1f8b0800000000000003ffffffff", "hex"));
+    const options = { cwd: files.path("."), encoding: "utf8", timeout: 50_000 } as const;
+    const { status, stderr } = spawnSync(process.execPath, [CLI, "convert", "gz"], options);
+    assert.equal(status, 3, stderr);
+    assert.match(stderr, /^gz: the input is damaged gzip/m);
   });
 
   it("name the first rejected records of each input, count all of them, and keep all of them", async () => {
