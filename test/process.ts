@@ -170,3 +170,13 @@ function listenOn(port: number): Promise<Server | undefined> {
     server.listen(port, "127.0.0.1", () => resolve(server));
   });
 }
+
+/** Whether a process is there, also one that has ended and that nobody has waited for. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

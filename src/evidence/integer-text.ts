@@ -41,3 +41,13 @@ export function parseDecimal(text: string): Integer | undefined {
   if (text.length > integerDigitsMax + 1 || !/^-?\d+$/.test(text)) return undefined;
   return text.length < 16 ? Number(text) + 0 : integerFromBigInt(BigInt(text));
 }
+
+/** Of a character or byte; there is none at the end of a text. */
+export function isDigit(code: number | undefined): code is number {
+  return code !== undefined && code <= 0x39 && code >= 0x30;
+}
+
+/** Whether digits go on as a fraction or with an exponent. */
+export function isFractionOrExponent(code: number | undefined): boolean {
+  return code === 0x2e || code === 0x65 || code === 0x45;
+}

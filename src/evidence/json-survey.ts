@@ -1,5 +1,5 @@
 /** What `JSON.parse` tells nobody of the text that it read. */
-import { exactNumber } from "./integer-text.ts";
+import { exactNumber, isDigit, isFractionOrExponent } from "./integer-text.ts";
 import { jsonToken } from "./json-scanner.ts";
 import { type Integer, integerFromBigInt } from "./record.ts";
 
@@ -59,14 +59,6 @@ export function surveyJson(text: string): JsonSurvey {
     }
   }
   return { members, wideIntegers, indexNames, escapedNames };
-}
-
-function isDigit(code: number): boolean {
-  return code <= 0x39 && code >= 0x30;
-}
-
-function isFractionOrExponent(code: number): boolean {
-  return code === 0x2e || code === 0x65 || code === 0x45;
 }
 
 /** Adds the number at `start` if it is a wide integer, and returns where it ends. */

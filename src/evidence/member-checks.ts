@@ -18,7 +18,7 @@ export interface ObjectChecks {
 export interface MemberChecks {
   /** The members at the top of a record; `event` is not among `members`. */
   readonly top: ObjectChecks;
-  /** The members of `event`; `type` is not among `members`. Compiled when it is first asked for. */
+  /** The members of `event`; `type` is not among `members`. Compiled when asked for; keep them. */
   event(type: EventType): ObjectChecks;
 }
 
@@ -33,14 +33,9 @@ export function createMemberChecks(schema: Schema = readSchema()): MemberChecks 
   const definitions = schema.$defs as Readonly<Record<EventType, Schema>>;
   requireEventByType(schema, definitions);
   const compile = compiler();
-  const events = new Map<EventType, ObjectChecks>();
   return {
     top: compileObject(schema, "event", [...recordKeywords, "examples"], compile),
-    event(type) {
-      const known = events.get(type) ?? compileObject(definitions[type], "type", recordKeywords, compile);
-      events.set(type, known);
-      return known;
-    },
+    event: (type) => compileObject(definitions[type], "type", recordKeywords, compile),
   };
 }
 

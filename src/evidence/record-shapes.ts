@@ -7,6 +7,7 @@
  * has a member twice, because it was learnt from a record that was read in whole.
  */
 import { type ByteWords, byteWords, sameBytes, standsAt } from "./byte-words.ts";
+import { isDigit, isFractionOrExponent } from "./integer-text.ts";
 import { JsonScanner, jsonToken } from "./json-scanner.ts";
 import { integerFromBigInt, type JsonValue } from "./record.ts";
 
@@ -222,7 +223,7 @@ export class RecordShapes {
     if (digits === 0 || digits > digitsMax || position > this.#end) return undefined;
     // 007 is no JSON; -0 is 0, which is for the general reader.
     if (bytes[start] === 0x30 && (digits > 1 || isNegative)) return undefined;
-    if (isInNumber(bytes[position])) return undefined;
+    if (isFractionOrExponent(bytes[position])) return undefined;
     const text = digits > exactDigitsMax ? bytes.toString("latin1", this.#position, position) : "";
     this.#position = position;
     if (text !== "") return integerFromBigInt(BigInt(text));
@@ -230,18 +231,9 @@ export class RecordShapes {
   }
 }
 
-function isDigit(byte: number | undefined): byte is number {
-  return byte !== undefined && byte <= 0x39 && byte >= 0x30;
-}
-
 /** White space of JSON. */
 function isSpace(byte: number): boolean {
   return byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09);
-}
-
-/** Whether digits go on as a fraction or with an exponent. */
-function isInNumber(byte: number | undefined): boolean {
-  return byte === 0x2e || byte === 0x65 || byte === 0x45;
 }
 
 /** The steps of a record; nothing for one that has other than plain values, or objects in objects. */

@@ -9,7 +9,7 @@ import type { StoredEncoding } from "../convert/stored-item.ts";
 import { RuntimeEvidenceError } from "../evidence/error.ts";
 import { stringifyEvidence } from "../evidence/json.ts";
 import type { JsonValue } from "../evidence/record.ts";
-import { createValidator } from "../evidence/validator.ts";
+import { createValidator, type Validator } from "../evidence/validator.ts";
 import type { AnyValue } from "../otlp/any-value.ts";
 import { ATTR_LOG_RECORD_UID } from "../otlp/attributes.gen.ts";
 import { decodeJson } from "../otlp/decode-json.ts";
@@ -56,7 +56,8 @@ export class Rebuilder {
   readonly counts: RebuildCounts = { written: 0, foreign: 0, control: 0, invalid: 0, duplicates: 0 };
   readonly #options: RebuilderOptions;
   readonly #seen: SeenRecords | undefined;
-  readonly #validate = createValidator();
+  /** Only for the long way, which many inputs never need: compiling takes as long as converting 10,000 records. */
+  #validate: Validator | undefined;
   readonly #lineOf = createEvidenceLineWriter();
   readonly #valuesMax: number;
 
@@ -116,6 +117,7 @@ export class Rebuilder {
       this.#invalid(result.reason, undefined);
       return;
     }
+    this.#validate ??= createValidator();
     const validation = this.#validate(result.record as unknown as JsonValue);
     if (!validation.valid) {
       this.#invalid(validation.errors.join("; "), result.record as unknown as JsonValue);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { decodeSpoolFile } from "../../src/delivery/spool-file.ts";
 import { childOf, readRecords, runCli } from "../kernel/live.ts";
-import { freePorts, until } from "../process.ts";
+import { freePorts, isAlive, until } from "../process.ts";
 import { openDirectory, startOpensCapture, type Verified, verifyStored } from "./exporter-run.ts";
 import { RestartedCollector } from "./restarted-collector.ts";
 
@@ -97,15 +97,6 @@ async function captureAndKill(endpoint: string, spool: string, round: number): P
     () => "the end of the probe of an exporter that was killed",
   );
   return { killedAtMs, openedAtMs: opens.openedAtMs, sealed: sealedIn(spool) };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function spoolFiles(spool: string): string[] {

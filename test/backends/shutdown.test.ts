@@ -13,7 +13,7 @@ import {
   runCli,
   trigger,
 } from "../kernel/live.ts";
-import { freePorts, type StartedProcess, until } from "../process.ts";
+import { freePorts, isAlive, type StartedProcess, until } from "../process.ts";
 import { skip } from "../skip.ts";
 import { collectorMissing } from "./collector.ts";
 import { openDirectory, startOpensCapture, verifyStored } from "./exporter-run.ts";
@@ -24,15 +24,6 @@ const OPENS = 20_000;
 const PATH = `/nonexistent/shutdown-${process.pid}/`;
 /** After the time to shut down is over: what is sealed still goes to the spool, and processes end. */
 const MARGIN_MS = 3000;
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 describe("a capture that is told to end while no collector answers", function () {
   this.timeout(60_000);
